@@ -1,0 +1,1 @@
+"""Recurrent video restoration that stays stable on videos of any length."""

@@ -1,0 +1,88 @@
+"""JAX: the same functions for accelerators and for more than one machine."""
+
+import jax
+import jax.numpy as jnp
+
+__all__ = [
+    "XLA_PAYS",
+    "compile",
+    "conv",
+    "conv_adjoint",
+    "conv_kernel_grad",
+    "full_float32",
+    "gradient",
+    "jvp",
+    "outside_graph",
+    "scan",
+]
+
+XLA_PAYS = True
+
+# Longer clips are scanned: compile time grows with every unrolled frame.
+_UNROLL = 16
+
+_LAYOUT = {4: ("NHWC", "HWIO", "NHWC"), 5: ("NDHWC", "DHWIO", "NDHWC")}
+
+
+def conv(x, kernel, strides=1, padding="same"):
+    """``K * x`` with ``x`` [B, *space, cin] and ``kernel`` [*taps, cin, cout]."""
+    kernel = jnp.asarray(kernel)
+    rank = kernel.ndim - 2
+    strides = (strides,) * rank if isinstance(strides, int) else tuple(strides)
+    return jax.lax.conv_general_dilated(
+        x, kernel, strides, padding.upper(), dimension_numbers=_LAYOUT[kernel.ndim]
+    )
+
+
+def conv_adjoint(y, kernel, input_shape, strides=1, padding="same"):
+    """``K^T * y``: the adjoint of :func:`conv` onto ``input_shape``."""
+    shape = jax.ShapeDtypeStruct(tuple(input_shape), y.dtype)
+    transpose = jax.linear_transpose(lambda x: conv(x, kernel, strides, padding), shape)
+    return transpose(y)[0]
+
+
+def conv_kernel_grad(v, u, kernel, strides=1, padding="same"):
+    """``grad_K <u, K * v>``, the shape of ``kernel``; linear in ``u`` and ``v``."""
+    kernel = jax.lax.stop_gradient(jnp.asarray(kernel))
+    return jax.grad(lambda k: jnp.sum(u * conv(v, k, strides, padding)))(kernel)
+
+
+def gradient(function, x):
+    """``function(x)`` (a scalar) and its gradient with respect to ``x``."""
+    return jax.value_and_grad(function)(jnp.asarray(x))
+
+
+def jvp(function, x, tangent):
+    """``function(x)`` and ``J(x) tangent``, for nests of tensors."""
+    return jax.jvp(function, (x,), (tangent,))
+
+
+def compile(function):
+    """``function``, compiled once per set of input shapes."""
+    return jax.jit(function)
+
+
+def scan(step, state, xs):
+    """``state, y = step(state, x)`` over the first axis of ``xs``.
+
+    ``state`` and ``xs`` are nests of arrays; ``y`` is one array. Returns the last
+    state and the stacked outputs.
+    """
+    length = jax.tree.leaves(xs)[0].shape[0]
+    if length > _UNROLL:
+        return jax.lax.scan(step, state, xs)
+    ys = []
+    for i in range(length):
+        state, y = step(state, jax.tree.map(lambda x, i=i: x[i], xs))
+        ys.append(y)
+    return state, jnp.stack(ys)
+
+
+def outside_graph():
+    """Context: values computed at once, also while a function is being traced."""
+    return jax.ensure_compile_time_eval()
+
+
+def full_float32():
+    """Context: no TensorFloat-32 or bfloat16 products inside float32 ones."""
+    return jax.default_matmul_precision("highest")

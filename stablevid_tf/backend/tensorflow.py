@@ -1,0 +1,135 @@
+"""TensorFlow: the reference backend."""
+
+import contextlib
+
+import tensorflow as tf
+
+__all__ = [
+    "XLA_PAYS",
+    "compile",
+    "conv",
+    "conv_adjoint",
+    "conv_kernel_grad",
+    "full_float32",
+    "gradient",
+    "jvp",
+    "outside_graph",
+    "scan",
+]
+
+# XLA over a while loop is ten times slower than the plain graph on a CPU.
+XLA_PAYS = False
+
+# Up to this many frames a time loop is unrolled: the same speed as a while loop
+# and a gradient that every tool understands.
+_UNROLL = 16
+
+_CONV = {4: tf.nn.conv2d, 5: tf.nn.conv3d}
+_ADJOINT = {4: tf.nn.conv2d_transpose, 5: tf.nn.conv3d_transpose}
+
+
+def _strides(kernel, strides):
+    rank = len(kernel.shape) - 2
+    strides = (strides,) * rank if isinstance(strides, int) else tuple(strides)
+    return (1, *strides, 1)
+
+
+def conv(x, kernel, strides=1, padding="same"):
+    """``K * x`` with ``x`` [B, *space, cin] and ``kernel`` [*taps, cin, cout]."""
+    kernel = tf.convert_to_tensor(kernel)
+    return _CONV[len(kernel.shape)](
+        x, kernel, _strides(kernel, strides), padding.upper()
+    )
+
+
+def conv_adjoint(y, kernel, input_shape, strides=1, padding="same"):
+    """``K^T * y``: the adjoint of :func:`conv` onto ``input_shape``."""
+    kernel = tf.convert_to_tensor(kernel)
+    return _ADJOINT[len(kernel.shape)](
+        y, kernel, input_shape, _strides(kernel, strides), padding.upper()
+    )
+
+
+def conv_kernel_grad(v, u, kernel, strides=1, padding="same"):
+    """``grad_K <u, K * v>``, the shape of ``kernel``; linear in ``u`` and ``v``."""
+    with tf.GradientTape() as tape:
+        kernel = tf.stop_gradient(tf.convert_to_tensor(kernel))
+        tape.watch(kernel)
+        gain = tf.reduce_sum(u * conv(v, kernel, strides, padding))
+    return tape.gradient(gain, kernel)
+
+
+def gradient(function, x):
+    """``function(x)`` (a scalar) and its gradient with respect to ``x``."""
+    x = tf.convert_to_tensor(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = function(x)
+    return value, tape.gradient(value, x)
+
+
+def jvp(function, x, tangent):
+    """``function(x)`` and ``J(x) tangent``, for nests of tensors."""
+    flat = tf.nest.flatten(x)
+    with tf.autodiff.ForwardAccumulator(flat, tf.nest.flatten(tangent)) as forward:
+        value = function(x)
+    products = [
+        forward.jvp(v, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        for v in tf.nest.flatten(value)
+    ]
+    return value, tf.nest.pack_sequence_as(value, products)
+
+
+def compile(function):
+    """``function`` as a graph, traced once per set of input shapes."""
+    return tf.function(function, jit_compile=False)
+
+
+def scan(step, state, xs):
+    """``state, y = step(state, x)`` over the first axis of ``xs``.
+
+    ``state`` and ``xs`` are nests of tensors; ``y`` is one tensor. Returns the last
+    state and the stacked outputs.
+    """
+    pack, flatten = tf.nest.pack_sequence_as, tf.nest.flatten
+    at = lambda i: tf.nest.map_structure(lambda x: x[i], xs)  # noqa: E731
+    length = flatten(xs)[0].shape[0]
+    if length is not None and length <= _UNROLL:
+        ys = []
+        for i in range(length):
+            state, y = step(state, at(i))
+            ys.append(y)
+        return state, tf.stack(ys)
+
+    count = tf.shape(flatten(xs)[0])[0]
+    # The first step stands before the loop: it tells the outputs' type and shape.
+    state, first = step(state, at(0))
+    ys = tf.TensorArray(first.dtype, size=count, element_shape=first.shape)
+
+    def body(i, flat, ys):
+        new, y = step(pack(state, flat), at(i))
+        return i + 1, flatten(new), ys.write(i, y)
+
+    _, flat, ys = tf.while_loop(
+        lambda i, *_: i < count,
+        body,
+        (1, flatten(state), ys.write(0, first)),
+        parallel_iterations=1,
+    )
+    return pack(state, flat), ys.stack()
+
+
+def outside_graph():
+    """Context: values computed at once, also while a graph is being traced."""
+    return tf.init_scope()
+
+
+@contextlib.contextmanager
+def full_float32():
+    """Context: no TensorFloat-32 products where the device would use them."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)

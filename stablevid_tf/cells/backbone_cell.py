@@ -1,0 +1,118 @@
+"""VDnCNN and VResNet: what the cells of the SRN-C paper have in common."""
+
+from keras import ops
+
+from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
+from stablevid_tf.constraints import conv2d
+from stablevid_tf.layers.conv_stage import ConvStage
+from stablevid_tf.layers.loop import ConvSlice, Residual
+from stablevid_tf.layers.residual_stage import ResidualStage
+
+# Stages of the body in the paper: ten convolutions either way.
+DEFAULT_STAGES = {"vdncnn": 10, "vresnet": 5}
+
+
+class BackboneCell(RecurrentVideoCell):
+    """Input convolution, a body of stages, output convolution.
+
+    Source: Tanay et al., "Diagnosing and Preventing Instabilities in Recurrent Video
+    Processing", section 3. A stage of VDnCNN is ``relu(K * x)``, one of VResNet
+    ``x + K2 * relu(K1 * x)``. Subclasses say what else a stage or the input
+    convolution sees.
+
+    Args:
+        backbone: ``"vdncnn"`` or ``"vresnet"``.
+        features: channels inside.
+        stages: of the body; default 10 (vdncnn) or 5 (vresnet).
+        skip: add the frame to the output, so that the network predicts the noise
+            (DnCNN's convention; the paper does not say). At scale s the frame is
+            repeated s^2 times before depth-to-space (nearest neighbour).
+        **kwargs: see :class:`RecurrentVideoCell`.
+    """
+
+    def __init__(
+        self, backbone="vresnet", features=64, stages=None, skip=True, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if backbone not in DEFAULT_STAGES:
+            raise ValueError(
+                f"backbone must be one of {sorted(DEFAULT_STAGES)}. "
+                f"Received: {backbone!r}"
+            )
+        for name, value in (("features", features), ("stages", stages or 1)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"{name} must be a positive integer. Received: {value!r}"
+                )
+        self.backbone = backbone
+        self.features = features
+        self.stages = stages or DEFAULT_STAGES[backbone]
+        self.skip = skip
+        self.head = self._head()
+        self.body = [self._stage(i) for i in range(self.stages)]
+        self.tail = self._conv(
+            self.channels * self.scale**2, role="tail", loop=self._tail_on_loop()
+        )
+
+    # Where the loops run: the input channels [start, stop) of a convolution that lie
+    # on one, or None. A recurrence overrides what it needs.
+
+    def _head(self):
+        return self._conv(self.features, role="head")
+
+    def _stage_on_loop(self, index):
+        return None
+
+    def _tail_on_loop(self):
+        return None
+
+    def _conv(self, filters, role="body", loop=None):
+        return conv2d(
+            self.constraint, filters, role=role, loop=loop, dtype=self.dtype_policy
+        )
+
+    def _stage(self, index):
+        first = self._conv(self.features, loop=self._stage_on_loop(index))
+        if self.backbone == "vdncnn":
+            return ConvStage(first, dtype=self.dtype_policy)
+        whole = (None, None) if self._stage_on_loop(index) else None
+        second = self._conv(self.features, loop=whole)
+        return ResidualStage(first, second, dtype=self.dtype_policy)
+
+    def _through(self, stage):
+        """The terms of a loop that passes through the whole of a stage."""
+        slices = tuple(ConvSlice(conv) for conv in stage.convs)
+        return slices if self.backbone == "vdncnn" else (Residual(slices),)
+
+    def features_of(self, frames):
+        """``relu(K_in * frames)``: [B, H, W, features]."""
+        return ops.relu(self.head(frames))
+
+    def write(self, x, frames):
+        """The restored frame in low resolution: [B, H, W, channels * scale^2].
+
+        float32 whatever the policy: the frame itself is never rounded.
+        """
+        out = ops.cast(self.tail(x), "float32")
+        if self.skip:
+            frame = ops.cast(self.centre(frames), "float32")
+            out = out + ops.concatenate([frame] * self.scale**2, axis=-1)
+        return out
+
+    def image(self, out):
+        """Depth-to-space: [B, H, W, C s^2] -> [B, s H, s W, C]."""
+        s = self.scale
+        if s == 1:
+            return out
+        batch, height, width, _ = ops.shape(out)
+        out = ops.reshape(out, (batch, height, width, s, s, self.channels))
+        out = ops.transpose(out, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(out, (batch, height * s, width * s, self.channels))
+
+    def get_config(self):
+        return super().get_config() | {
+            "backbone": self.backbone,
+            "features": self.features,
+            "stages": self.stages,
+            "skip": self.skip,
+        }

@@ -1,0 +1,69 @@
+import keras
+from keras import ops
+
+from stablevid_tf import backend
+from stablevid_tf.cells.backbone_cell import BackboneCell
+from stablevid_tf.cells.unroll import windows
+from stablevid_tf.layers.loop import ConvSlice, Loop
+
+
+@keras.saving.register_keras_serializable(package="stablevid_tf")
+class BiRLSP(BackboneCell):
+    """RLSP forwards and backwards in time over a whole clip.
+
+    Each direction is a trunk ``x_1(t) = stage_1([x_0(t), x_n(t -+ 1)])``, ...; the
+    output convolution sees both trunks' last features. Tanay et al., appendix B, run
+    RLSP in both directions without saying how they are joined: shared input
+    convolution, two trunks and joined output convolution are our guess.
+
+    A clip network, not a cell: there is no ``step``.
+
+    Call arguments:
+        frames: [B, T, H, W, channels] in [0, 1].
+
+    Output shape:
+        [B, T, scale * H, scale * W, channels].
+
+    Args: see :class:`BackboneCell`.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.backward_body = [self._stage(i) for i in range(self.stages)]
+
+    def _stage_on_loop(self, index):
+        return (self.features if index == 0 else None, None)
+
+    def call(self, frames):
+        seen = ops.moveaxis(windows(frames, self.window), 1, 0)
+        forward = self._trunk(self.body, seen)
+        backward = ops.flip(
+            self._trunk(self.backward_body, ops.flip(seen, axis=0)), axis=0
+        )
+        joined = ops.concatenate([forward, backward], axis=-1)
+        _, restored = backend.scan(self._write, (), (joined, seen))
+        return ops.moveaxis(restored, 0, 1)
+
+    def _write(self, state, at):
+        return state, self.image(self.write(*at))
+
+    def _trunk(self, body, seen):
+        def step(previous, frame):
+            first, *rest = body
+            x = first(self.features_of(frame), previous)
+            for stage in rest:
+                x = stage(x)
+            return x, x
+
+        start = self.zeros(seen[0], self.features)
+        return backend.scan(step, start, seen)[1]
+
+    def loops(self):
+        found = []
+        for name, body in (("forward", self.body), ("backward", self.backward_body)):
+            path = [ConvSlice(conv) for conv in body[0].convs[1:]]
+            for stage in body[1:]:
+                path += self._through(stage)
+            entry = ConvSlice(body[0].convs[0], self.features)
+            found.append(Loop(name, entry, tuple(path)))
+        return found

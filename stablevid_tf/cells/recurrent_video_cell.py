@@ -1,0 +1,88 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="stablevid_tf")
+class RecurrentVideoCell(keras.layers.Layer):
+    """The contract of every recurrent restorer's cell.
+
+    A cell is two methods. ``initial_state(frame)`` makes a nest of tensors from a
+    frame's own shape, so any resolution works; ``call(frames, state)`` restores one
+    frame and gives the next state, the same nest. Running over time is
+    :func:`stablevid_tf.cells.unroll`; a ``keras.Model`` is made by
+    :class:`stablevid_tf.models.RecurrentRestorer`.
+
+    A cell that declares its feedback loops (:meth:`loops`) can be constrained
+    (``where="loop"``), certified and dampened.
+
+    Args:
+        channels: of an image; 3 (RGB) or 1 (grey).
+        scale: output pixels per input pixel along each axis.
+        window: input frames that one step sees, odd, centred on the frame it
+            restores.
+        constraint: an :class:`stablevid_tf.constraints.SRNC`, or None.
+
+    Call arguments:
+        frames: [B, H, W, window * channels] in [0, 1], earliest frame first.
+        state: as :meth:`initial_state` gives it, or as the last call returned it.
+
+    Output:
+        ``(restored [B, scale * H, scale * W, channels], state)``.
+    """
+
+    def __init__(self, channels=3, scale=1, window=1, constraint=None, **kwargs):
+        # No autocast: a frame is never rounded; convolutions cast what they see.
+        super().__init__(autocast=False, **kwargs)
+        for name, value in (("channels", channels), ("scale", scale)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"{name} must be a positive integer. Received: {value!r}"
+                )
+        if not isinstance(window, int) or window < 1 or window % 2 == 0:
+            raise ValueError(
+                "window must be an odd number of frames (1, 3, 7, ...). "
+                f"Received: {window!r}"
+            )
+        self.channels = channels
+        self.scale = scale
+        self.window = window
+        if isinstance(constraint, dict):
+            constraint = keras.saving.deserialize_keras_object(constraint)
+        self.constraint = constraint
+
+    def initial_state(self, frame):
+        """The state before the first frame.
+
+        Args:
+            frame: [B, H, W, channels]; only its shape is used.
+        """
+        raise NotImplementedError
+
+    def call(self, frames, state):
+        raise NotImplementedError
+
+    def loops(self):
+        """The feedback loops, a list of :class:`stablevid_tf.layers.loop.Loop`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} does not declare its feedback loops. Write "
+            "loops(self), returning a list of stablevid_tf.layers.loop.Loop (empty "
+            "where nothing is fed back)."
+        )
+
+    def centre(self, frames):
+        """The frame being restored, out of the window [B, H, W, window * channels]."""
+        start = self.window // 2 * self.channels
+        return frames[..., start : start + self.channels]
+
+    def zeros(self, frame, features):
+        """Zero maps [B, H, W, features] for a state, of the frame's size."""
+        batch, height, width, _ = ops.shape(frame)
+        return ops.zeros((batch, height, width, features), self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {
+            "channels": self.channels,
+            "scale": self.scale,
+            "window": self.window,
+            "constraint": keras.saving.serialize_keras_object(self.constraint),
+        }

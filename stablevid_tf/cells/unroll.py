@@ -1,0 +1,46 @@
+"""Running a cell over time."""
+
+from keras import ops
+
+from stablevid_tf import backend
+
+
+def windows(frames, window):
+    """Each frame with its neighbours, the clip's edges repeated.
+
+    Args:
+        frames: [B, T, H, W, C].
+        window: odd number of frames.
+
+    Returns:
+        [B, T, H, W, window * C], earliest frame first.
+    """
+    if window == 1:
+        return frames
+    half, length = window // 2, ops.shape(frames)[1]
+    edges = [frames[:, :1]] * half, [frames[:, -1:]] * half
+    padded = ops.concatenate([*edges[0], frames, *edges[1]], axis=1)
+    return ops.concatenate([padded[:, i : i + length] for i in range(window)], axis=-1)
+
+
+def unroll(cell, frames, state=None):
+    """``restored(t), state(t) = cell(window(t), state(t-1))`` for every frame.
+
+    Args:
+        cell: a :class:`RecurrentVideoCell`.
+        frames: [B, T, H, W, C] in [0, 1].
+        state: the state before the first frame; the cell's initial one by default.
+
+    Returns:
+        ``(restored [B, T, s H, s W, C], state)``.
+    """
+    if state is None:
+        state = cell.initial_state(frames[:, 0])
+    seen = ops.moveaxis(windows(frames, cell.window), 1, 0)
+
+    def step(state, frame):
+        restored, state = cell(frame, state)
+        return state, restored
+
+    state, restored = backend.scan(step, state, seen)
+    return ops.moveaxis(restored, 0, 1), state

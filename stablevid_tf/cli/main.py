@@ -1,0 +1,78 @@
+"""`stablevid COMMAND ...`: picks the command, and says errors in one line."""
+
+import os
+import signal
+import sys
+import warnings
+
+from absl import flags
+
+from stablevid_tf.cli import restore, zoo
+
+_COMMANDS = {"restore": restore, "zoo": zoo}
+_USAGE = """\
+Restores videos with recurrent models that stay stable at any length.
+
+  stablevid restore IN OUT --model NAME
+      a video file, a folder of images or a quoted pattern, into a video or a folder
+  stablevid zoo list | card NAME
+      the models there are
+
+'stablevid COMMAND --help' tells a command's options."""
+
+
+def main(argv=None):
+    """Runs the command line.
+
+    Args:
+        argv: the words after the program's name; those of the process if None.
+
+    Returns:
+        int, the exit status: 0, 1 for an error, 2 for a wrong call, 130 where the
+        user interrupted.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_USAGE)
+        return 0 if words else 2
+    command = _COMMANDS.get(words[0])
+    if command is None:
+        allowed = ", ".join(_COMMANDS)
+        return _fail(f"no command {words[0]!r}; there are {allowed}", 2)
+    options = command.options()
+    if {"-h", "--help"} & set(words[1:]):
+        print(command.USAGE, options.module_help(command.__name__), sep="\n")
+        return 0
+    _quieten()
+    try:
+        command.run(options(words), options)
+    except flags.Error as error:
+        return _fail(f"{error}; see stablevid {words[0]} --help", 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was written", 130)
+    except (OSError, ValueError, LookupError, MemoryError) as error:
+        # A KeyError shows its message quoted.
+        text = error.args[0] if isinstance(error, KeyError) else error
+        return _fail(str(text) or type(error).__name__, 1)
+    return 0
+
+
+def _fail(message, status):
+    print(f"stablevid: {' '.join(str(message).split())}", file=sys.stderr)
+    return status
+
+
+def _quieten():
+    """One line per warning, no start-up chatter, and an end that cleans up."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # The shell's `kill` should remove half-written files as Ctrl-C does.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    def show(message, category, *_, **__):
+        from tqdm import tqdm
+
+        if issubclass(category, UserWarning):
+            tqdm.write(f"stablevid: note: {message}", file=sys.stderr)
+
+    warnings.showwarning = show

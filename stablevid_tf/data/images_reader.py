@@ -1,0 +1,113 @@
+import re
+import warnings
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from stablevid_tf.data.video_colour import colour_of, to_rgb
+from stablevid_tf.data.video_error import VideoError
+from stablevid_tf.data.video_frame import VideoFrame
+from stablevid_tf.data.video_info import VideoInfo
+from stablevid_tf.data.video_rotation import display_matrix, upright
+
+# fmt: off
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"
+)
+# fmt: on
+
+
+class ImageReader:
+    """The frames of image files, in natural order: `f2.png` before `f10.png`.
+
+    The same interface as `VideoReader`. Files of other suffixes in a folder are
+    passed over.
+
+    Args:
+        paths: the files.
+        rate: frames per second to play them at, a number or a string such as
+            "30000/1001"; 24 if None.
+
+    Attributes:
+        info: `VideoInfo`; its `time_base` is `1 / rate`.
+
+    Raises:
+        VideoError: a file is no image, while reading. Sizes may differ: whoever
+            needs one size checks it.
+        ValueError: no files, or a rate that is not positive.
+
+    Example:
+        >>> with ImageReader(Path("frames").glob("*.png"), rate=25) as video:
+        ...     for frame in video:  # doctest: +SKIP
+        ...         print(frame.name, frame.image.shape)
+    """
+
+    def __init__(self, paths, rate=None):
+        self._paths = sorted(map(Path, paths), key=_natural)
+        if not self._paths:
+            raise ValueError("no image files were given")
+        rate = _rate(24 if rate is None else rate)
+        self._reformatter, self._warned = VideoReformatter(), False
+        image, colour = self._read(self._paths[0])
+        self.info = VideoInfo(
+            width=image.shape[1],
+            height=image.shape[0],
+            frames=len(self._paths),
+            rate=rate,
+            time_base=1 / rate,
+            aspect=None,
+            colour=colour,
+        )
+
+    def __iter__(self):
+        for time, path in enumerate(self._paths):
+            yield VideoFrame(self._read(path)[0], time, 1, path.stem)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Nothing is held open; for the same interface as `VideoReader`."""
+
+    def _read(self, path):
+        try:
+            # An open file, since FFmpeg reads patterns into names such as a%02d.
+            with path.open("rb") as file, av.open(file) as container:
+                frame = next(container.decode(video=0))
+        except (av.FFmpegError, StopIteration, IndexError) as error:
+            raise VideoError(f"{path}: not an image that can be read") from error
+        self._warn_of_losses(path, frame.format)
+        colour = colour_of(frame, still=True)
+        image = to_rgb(frame, colour, self._reformatter)
+        return upright(image, display_matrix(frame)), colour
+
+    def _warn_of_losses(self, path, pixel_format):
+        bits = max(c.bits for c in pixel_format.components)
+        alpha = any(c.is_alpha for c in pixel_format.components)
+        if (bits > 8 or alpha) and not self._warned:
+            what = "transparency is dropped" if alpha else f"{bits} bits become 8"
+            warnings.warn(f"{path}: {what}", stacklevel=3)
+            self._warned = True
+
+
+def _rate(value):
+    try:
+        rate = Fraction(value).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        rate = 0
+    if rate <= 0:
+        raise ValueError(
+            "rate is frames per second, such as 25 or 30000/1001. "
+            f"Received: rate={value!r}"
+        )
+    return rate
+
+
+def _natural(path):
+    parts = re.split(r"(\d+)", str(path))
+    return [int(p) if p.isdigit() else p for p in parts]

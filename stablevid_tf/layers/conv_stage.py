@@ -1,0 +1,41 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="stablevid_tf")
+class ConvStage(keras.layers.Layer):
+    """One stage of VDnCNN's body: ``y = relu(K * [x, extra])``.
+
+    Args:
+        conv: a convolution layer (plain or constrained) with as many filters as
+            ``x`` has channels.
+
+    Call arguments:
+        x: [B, H, W, F].
+        extra: [B, H, W, E] beside it (a state), or None.
+
+    Output shape:
+        [B, H, W, F].
+    """
+
+    def __init__(self, conv, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = conv
+
+    def call(self, x, extra=None):
+        inputs = x if extra is None else ops.concatenate([x, extra], axis=-1)
+        return ops.relu(self.conv(inputs))
+
+    @property
+    def convs(self):
+        """The convolutions, in the order that the signal meets them."""
+        return [self.conv]
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return super().get_config() | {"conv": serialize(self.conv)}
+
+    @classmethod
+    def from_config(cls, config):
+        conv = keras.saving.deserialize_keras_object(config.pop("conv"))
+        return cls(conv, **config)

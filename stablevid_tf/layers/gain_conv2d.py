@@ -1,0 +1,106 @@
+import keras
+import numpy as np
+from keras import ops
+
+from stablevid_tf import backend, numerics
+from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
+
+_COLD_ITERATIONS = 50
+
+
+@keras.saving.register_keras_serializable(package="stablevid_tf")
+class GainConv2D(ReparametrisedConv2D):
+    """2D convolution that knows the norm of a slice of its input channels.
+
+    A feedback loop runs through slices of convolutions: of a kernel that sees
+    ``[input, state]`` only the part that sees the state. This layer measures that
+    part, ``g = u^T (K_s * v)`` with warm vectors of its own, and convolves with its
+    trained kernel; whoever knows the whole loop scales the slice
+    (see :func:`stablevid_tf.constraints.loop_kernels`).
+
+    Args:
+        filters, kernel_size: as in ``keras.layers.Conv2D``.
+        start, stop: the input channels ``[start, stop)`` that lie on the loop; None
+            for the first and the last.
+        frame_size: side of the map that the norm is taken on, in pixels.
+        **kwargs: as in ``keras.layers.Conv2D``.
+
+    Call arguments:
+        inputs: [B, H, W, cin], any H and W.
+
+    Output shape:
+        [B, H', W', filters], as ``keras.layers.Conv2D``.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf.layers import GainConv2D
+        >>> layer = GainConv2D(8, 3, start=8, frame_size=16)
+        >>> layer(np.zeros((1, 24, 20, 16), "float32")).shape
+        TensorShape([1, 24, 20, 8])
+    """
+
+    def __init__(
+        self, filters, kernel_size, start=None, stop=None, frame_size=64, **kwargs
+    ):
+        super().__init__(filters, kernel_size, **kwargs)
+        self.start = start
+        self.stop = stop
+        self.frame_size = frame_size
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        u, v = numerics.start_vectors(
+            tuple(self._slice().shape), self.frame_size, self.strides, self.padding
+        )
+        self.u = self.add_vector("u", u)
+        self.v = self.add_vector("v", v)
+        self.warm = self.add_vector("warm", np.float32(0))
+
+    def _slice(self):
+        return ops.convert_to_tensor(self.kernel)[..., self.start : self.stop, :]
+
+    def gain(self, training=False):
+        """Norm of the slice's convolution, a scalar; in training the vectors move on.
+
+        An estimate from below, as every power iteration: certify with
+        ``numerics.conv_norm_bound``.
+        """
+        kernel = self._slice()
+        own = (ops.convert_to_tensor(self.u), ops.convert_to_tensor(self.v))
+        iterate = lambda n: numerics.power_iteration(  # noqa: E731
+            kernel, *own, self.strides, self.padding, n
+        )
+        if training:
+            u, v = ops.cond(
+                self.warm > 0, lambda: iterate(1), lambda: iterate(_COLD_ITERATIONS)
+            )
+            self.u.assign(u)
+            self.v.assign(v)
+            self.warm.assign(1.0)
+        else:
+            u, v = ops.cond(
+                self.warm > 0, lambda: own, lambda: iterate(_COLD_ITERATIONS)
+            )
+        return ops.sum(u * backend.conv(v, kernel, self.strides, self.padding))
+
+    def scaled_kernel(self, scale):
+        """The kernel [k, k, cin, filters] with its slice multiplied by ``scale``."""
+        kernel = ops.convert_to_tensor(self.kernel)
+        before = kernel[..., : self.start or 0, :]
+        parts = [before, scale * self._slice()]
+        if self.stop is not None:
+            parts.append(kernel[..., self.stop :, :])
+        return ops.concatenate(parts, axis=-2)
+
+    def effective_kernel(self):
+        """The trained kernel: alone, the layer constrains nothing."""
+        return ops.convert_to_tensor(self.kernel)
+
+    training_kernel = effective_kernel
+
+    def get_config(self):
+        return super().get_config() | {
+            "start": self.start,
+            "stop": self.stop,
+            "frame_size": self.frame_size,
+        }

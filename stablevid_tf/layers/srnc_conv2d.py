@@ -1,0 +1,180 @@
+import keras
+import numpy as np
+from keras import ops
+
+from stablevid_tf import numerics
+from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
+from stablevid_tf.numerics.normalisation import check_norms, check_reachable
+
+# From random vectors: iterations on the kernel, then rounds of five on the effective
+# one. Where the top singular values lie close together, the norm is within 1 % after.
+_COLD_ITERATIONS = 50
+_COLD_ROUNDS = 10
+
+
+@keras.saving.register_keras_serializable(package="stablevid_tf")
+class SRNCConv2D(ReparametrisedConv2D):
+    """2D convolution with stable rank normalisation of the convolution (SRN-C).
+
+    The layer convolves with ``alpha * K~``, where ``K~`` has spectral norm 1 and, as
+    an operator on maps of ``frame_size``, stable rank at most ``beta`` (see
+    :func:`stablevid_tf.numerics.srnc_kernel` for the equation). Source: Tanay et al.,
+    "Diagnosing and Preventing Instabilities in Recurrent Video Processing",
+    Algorithm 2.
+
+    The leading singular maps ``u`` and ``v`` belong to the layer: they are saved and
+    restored with it and move by ``power_iterations`` on the effective kernel at each
+    training step. Inference and measuring change nothing.
+
+    Args:
+        filters, kernel_size: as in ``keras.layers.Conv2D``.
+        alpha: spectral norm to hold, > 0.
+        beta: stable rank to hold, as a fraction of full rank, in (0, 1]; 1 leaves it
+            free.
+        power_iterations: per training step, at least 1.
+        decomposition: ``"projected"``, or ``"gradient"`` for the algorithm as printed
+            (whose norm is not ``alpha`` for ``beta < 1``).
+        frame_size: side of the map that the norms are taken on, in pixels.
+        **kwargs: as in ``keras.layers.Conv2D`` (strides, padding, activation, ...).
+
+    Call arguments:
+        inputs: [B, H, W, cin], any H and W.
+        training: True uses the warm vectors and moves them on.
+
+    Output shape:
+        [B, H', W', filters], as ``keras.layers.Conv2D``.
+
+    Raises:
+        ValueError: alpha <= 0; beta outside (0, 1]; beta out of reach for the shape
+            (``beta min(cin, cout) < 1 / k^2``).
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf.layers import SRNCConv2D
+        >>> layer = SRNCConv2D(8, 3, alpha=2.0, beta=0.4, frame_size=16)
+        >>> layer(np.zeros((1, 24, 20, 8), "float32")).shape
+        TensorShape([1, 24, 20, 8])
+        >>> plain = layer.fold()           # a keras.layers.Conv2D, norm at most 2
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        alpha=1.0,
+        beta=1.0,
+        power_iterations=1,
+        decomposition="projected",
+        frame_size=64,
+        **kwargs,
+    ):
+        super().__init__(filters, kernel_size, **kwargs)
+        check_norms(alpha, beta)
+        if decomposition not in ("projected", "gradient"):
+            raise ValueError(
+                "decomposition must be 'projected' or 'gradient'. "
+                f"Received: {decomposition!r}"
+            )
+        if not isinstance(power_iterations, int) or power_iterations < 1:
+            raise ValueError(
+                "power_iterations must be an integer of at least 1. "
+                f"Received: {power_iterations!r}"
+            )
+        self.alpha = float(alpha)
+        self.beta = float(beta)
+        self.power_iterations = power_iterations
+        self.decomposition = decomposition
+        self.frame_size = frame_size
+
+    def build(self, input_shape):
+        shape = (*self.kernel_size, input_shape[-1], self.filters)
+        if self.beta < 1:
+            check_reachable(self.beta, shape)
+        super().build(input_shape)
+        u, v = numerics.start_vectors(
+            shape, self.frame_size, self.strides, self.padding
+        )
+        self.u = self.add_vector("u", u)
+        self.v = self.add_vector("v", v)
+        # warm: u and v belong to this kernel. folded: the kernel itself satisfies
+        # the constraint, and inference uses it as it is.
+        self.warm = self.add_vector("warm", np.float32(0))
+        self.folded = self.add_vector("folded", np.float32(0))
+
+    def _iterate(self, kernel, vectors, iterations):
+        return numerics.power_iteration(
+            kernel, *vectors, self.strides, self.padding, iterations
+        )
+
+    def _vectors(self):
+        """The layer's own vectors, or ones found at once where those are cold."""
+        own = (ops.convert_to_tensor(self.u), ops.convert_to_tensor(self.v))
+        return ops.cond(self.warm > 0, lambda: own, lambda: self._find_vectors(own))
+
+    def _find_vectors(self, vectors):
+        # The residual is damped, so the leading maps of the effective kernel are not
+        # those of the kernel: find these, then alternate as training does.
+        vectors = self._iterate(self.kernel, vectors, _COLD_ITERATIONS)
+        for _ in range(_COLD_ROUNDS if self.beta < 1 else 0):
+            vectors = self._iterate(self._constrain(vectors), vectors, 5)
+        return vectors
+
+    def _constrain(self, vectors):
+        return numerics.srnc_kernel(
+            ops.convert_to_tensor(self.kernel),
+            *vectors,
+            self.alpha,
+            self.beta,
+            self.strides,
+            self.padding,
+            self.decomposition,
+        )
+
+    def effective_kernel(self):
+        """The constrained kernel [k, k, cin, filters], float32. Changes nothing."""
+        kernel = ops.convert_to_tensor(self.kernel)
+        return ops.cond(
+            self.folded > 0, lambda: kernel, lambda: self._constrain(self._vectors())
+        )
+
+    def training_kernel(self):
+        """The constrained kernel of this step; ``u`` and ``v`` move on."""
+        vectors = self._vectors()
+        kernel = self._constrain(vectors)
+        u, v = self._iterate(kernel, vectors, self.power_iterations)
+        self.u.assign(u)
+        self.v.assign(v)
+        self.warm.assign(1.0)
+        self.folded.assign(0.0)
+        return kernel
+
+    def folded_kernel(self):
+        """The effective kernel, scaled down where its certified norm exceeds alpha.
+
+        Returns:
+            float32 NumPy array. ``numerics.conv_norm_bound`` of it is at most
+            ``alpha``, so its norm is at most ``alpha`` at every frame size.
+        """
+        kernel = ops.convert_to_numpy(self.effective_kernel())
+        bound = numerics.conv_norm_bound(kernel, self.strides)
+        # One part in a million lower: the product is rounded to float32.
+        return kernel * np.float32(min(1.0, self.alpha / bound * (1 - 1e-6)))
+
+    def fold(self):
+        """A plain ``keras.layers.Conv2D`` with a certified norm of at most alpha."""
+        return self.plain(self.folded_kernel())
+
+    def adopt(self, kernel):
+        """Take a folded kernel: inference uses it as it is until training goes on."""
+        self.kernel.assign(kernel)
+        self.warm.assign(0.0)
+        self.folded.assign(1.0)
+
+    def get_config(self):
+        return super().get_config() | {
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "power_iterations": self.power_iterations,
+            "decomposition": self.decomposition,
+            "frame_size": self.frame_size,
+        }

@@ -1,0 +1,35 @@
+"""Losses for restoration."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="stablevid_tf")
+class Charbonnier(keras.losses.Loss):
+    """``mean sqrt((y - x)^2 + epsilon^2)``: an absolute error, smooth at zero.
+
+    Source: Charbonnier et al., "Two Deterministic Half-Quadratic Regularization
+    Algorithms for Computed Imaging".
+
+    Args:
+        epsilon: in the image's own units ([0, 1]).
+        **kwargs: as in ``keras.losses.Loss``.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf.losses import Charbonnier
+        >>> zero, one = np.zeros((1, 2, 4, 4, 3)), np.ones((1, 2, 4, 4, 3))
+        >>> round(float(Charbonnier(epsilon=0.0)(zero, one)), 3)
+        1.0
+    """
+
+    def __init__(self, epsilon=1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def call(self, y_true, y_pred):
+        difference = y_pred - ops.cast(y_true, y_pred.dtype)
+        return ops.mean(ops.sqrt(difference**2 + self.epsilon**2), axis=-1)
+
+    def get_config(self):
+        return super().get_config() | {"epsilon": self.epsilon}

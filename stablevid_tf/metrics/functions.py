@@ -1,0 +1,111 @@
+"""PSNR and SSIM as functions of arrays [..., H, W, C]."""
+
+import numpy as np
+from keras import ops
+
+# Luma of BT.601 in studio range, for RGB in [0, 1], divided by 255: MATLAB's
+# rgb2ycbcr, as the super-resolution literature measures.
+_LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+_LUMA_OFFSET = 16.0 / 255
+
+
+def prepare(a, b, y, crop):
+    """The two clips as tensors, cropped and in luma where asked; checked."""
+    a = ops.convert_to_tensor(a)
+    b = ops.convert_to_tensor(b)
+    if tuple(a.shape) != tuple(b.shape) or len(a.shape) < 3:
+        raise ValueError(
+            "Both must have the same shape [..., height, width, channels]. "
+            f"Received: {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    for x in (a, b):
+        if "float" not in str(x.dtype):
+            raise ValueError(
+                "Frames must be floating point in [0, 1]: divide integers by 255. "
+                f"Received dtype: {x.dtype}"
+            )
+    if crop:
+        a, b = (x[..., crop:-crop, crop:-crop, :] for x in (a, b))
+    if y:
+        if a.shape[-1] != 3:
+            raise ValueError(
+                f"Luma needs RGB frames. Received {a.shape[-1]} channels: use y=False."
+            )
+        weights = ops.cast(np.array(_LUMA)[:, None], a.dtype)
+        a, b = (ops.matmul(x, weights) + _LUMA_OFFSET for x in (a, b))
+    return a, b
+
+
+def psnr(a, b, y=False, crop=0):
+    """Peak signal-to-noise ratio, ``-10 log10 mean (a - b)^2``, in dB.
+
+    Args:
+        a, b: [..., H, W, C] in [0, 1]. Nothing is clipped here.
+        y: measure the luma of BT.601 (studio range) instead of RGB.
+        crop: pixels to leave out at each border.
+
+    Returns:
+        One value per frame, shape [...]; infinite for equal frames.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf import metrics
+        >>> a = np.zeros((2, 8, 8, 3)); b = a + 0.1
+        >>> [round(float(p), 3) for p in metrics.psnr(a, b)]
+        [20.0, 20.0]
+    """
+    a, b = prepare(a, b, y, crop)
+    return -10.0 * ops.log10(ops.mean((a - b) ** 2, axis=(-3, -2, -1)))
+
+
+def ssim(a, b, y=False, crop=0):
+    """Structural similarity (Wang et al., 2004): Gaussian window, sigma 1.5, 11 pixels.
+
+    With population covariance (``use_sample_covariance=False``), as scikit-image has
+    it, averaged over the positions where the whole window fits and over channels.
+
+    Args:
+        a, b: [..., H, W, C] in [0, 1], at least 11 pixels a side.
+        y, crop: see :func:`psnr`.
+
+    Returns:
+        One value per frame, shape [...], at most 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf import metrics
+        >>> a = np.random.default_rng(0).random((2, 16, 16, 3))
+        >>> [round(float(s), 3) for s in metrics.ssim(a, a)]
+        [1.0, 1.0]
+    """
+    a, b = prepare(a, b, y, crop)
+    *lead, height, width, channels = a.shape
+    if min(height, width) < 11:
+        raise ValueError(
+            "SSIM needs frames of at least 11 pixels a side. "
+            f"Received: {height}x{width} (after the crop)"
+        )
+    x = np.arange(-5, 6)
+    weights = np.exp(-0.5 * (x / 1.5) ** 2)
+    weights = ops.cast(weights / weights.sum(), a.dtype)
+
+    def blur(image):
+        image = ops.reshape(image, (-1, height, width, channels))
+        image = ops.moveaxis(image, -1, 1)
+        image = ops.reshape(image, (-1, height, width, 1))
+        image = ops.conv(
+            image, weights[:, None, None, None], data_format="channels_last"
+        )
+        image = ops.conv(
+            image, weights[None, :, None, None], data_format="channels_last"
+        )
+        return ops.reshape(image, (-1, channels * (height - 10) * (width - 10)))
+
+    ma, mb = blur(a), blur(b)
+    va, vb = blur(a * a) - ma * ma, blur(b * b) - mb * mb
+    cov = blur(a * b) - ma * mb
+    c1, c2 = 0.01**2, 0.03**2
+    value = ((2 * ma * mb + c1) * (2 * cov + c2)) / (
+        (ma * ma + mb * mb + c1) * (va + vb + c2)
+    )
+    return ops.reshape(ops.mean(value, axis=-1), tuple(lead))

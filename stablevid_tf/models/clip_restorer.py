@@ -1,0 +1,47 @@
+import keras
+
+from stablevid_tf.constraints import effective_kernels
+from stablevid_tf.layers.kernel_cache import cached_kernels
+from stablevid_tf.models.restorer import Restorer, symbolic_zeros
+
+
+@keras.saving.register_keras_serializable(package="stablevid_tf")
+class ClipRestorer(Restorer):
+    """A network that needs the whole clip at once (bidirectional), as a model.
+
+    There is no ``step``: every output depends on the last frame too.
+
+    Args:
+        network: a clip network such as :class:`stablevid_tf.cells.BiRLSP`.
+
+    Call arguments:
+        frames: [B, T, H, W, channels], float32 in [0, 1]; any T, H, W.
+
+    Output shape:
+        [B, T, scale * H, scale * W, channels]; not clipped.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf import models
+        >>> model = models.build("vresnet_birlsp", features=8, blocks=2)
+        >>> model(np.zeros((1, 4, 16, 16, 3), "float32")).shape
+        TensorShape([1, 4, 16, 16, 3])
+    """
+
+    causal = False
+
+    def build(self, input_shape):
+        if self.built:
+            return
+        self.network(symbolic_zeros(self.channels))
+        self.built = True
+
+    def call(self, frames, training=False):
+        self.check(frames, 5, "[batch, time, height, width, channels]")
+        with cached_kernels(effective_kernels(self.network, training)):
+            return self.network(frames)
+
+    def compute_output_shape(self, input_shape):
+        batch, time, height, width, _ = input_shape
+        sized = [n if n is None else n * self.scale for n in (height, width)]
+        return (batch, time, *sized, self.channels)

@@ -1,0 +1,135 @@
+import keras
+from keras import ops
+
+from stablevid_tf import backend
+from stablevid_tf.cells.unroll import unroll
+from stablevid_tf.constraints import effective_kernels
+from stablevid_tf.layers.kernel_cache import cached_kernels
+from stablevid_tf.models.restorer import Restorer, as_frames
+
+
+@keras.saving.register_keras_serializable(package="stablevid_tf")
+class RecurrentRestorer(Restorer):
+    """A cell run over time, as a ``keras.Model``.
+
+    Whole clip: ``model(frames)``, ``model.predict``, ``model.fit``. Frame by frame:
+    ``state = model.initial_state(frame)``, then ``out, state = model.step(frame,
+    state)`` for every frame; the first ``model.latency`` outputs are to be discarded,
+    and the end is flushed by repeating the last frame. Both give the same frames.
+
+    Effective kernels of constrained convolutions are computed once per call, before
+    the time loop, and are constants of the loop.
+
+    Args:
+        network: a :class:`stablevid_tf.cells.RecurrentVideoCell`.
+
+    Call arguments:
+        frames: [B, T, H, W, channels], float32 in [0, 1]; any T, H, W.
+        training: in training the layers' power-iteration vectors move on.
+
+    Output shape:
+        [B, T, scale * H, scale * W, channels]; not clipped.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf import models
+        >>> model = models.build("vresnet_feat", features=8, blocks=2)
+        >>> clip = np.zeros((1, 5, 16, 24, 3), "float32")
+        >>> model.predict(clip, verbose=0).shape
+        (1, 5, 16, 24, 3)
+        >>> state = model.initial_state(clip[:, 0])
+        >>> out, state = model.step(clip[:, 0], state)
+    """
+
+    causal = True
+
+    def __init__(self, network, **kwargs):
+        super().__init__(network, **kwargs)
+        self._compiled_step = None
+
+    @property
+    def cell(self):
+        """The recurrent cell."""
+        return self.network
+
+    @property
+    def latency(self):
+        """Frames by which ``step`` lags behind its input."""
+        return self.window // 2
+
+    def build(self, input_shape):
+        if self.built:
+            return
+        frame = keras.KerasTensor((1, 8, 8, self.window * self.channels), "float32")
+        with backend.outside_graph():
+            state = self.cell.initial_state(ops.zeros((1, 8, 8, self.channels)))
+        self.cell(frame, state)
+        self.built = True
+
+    def call(self, frames, training=False):
+        self.check(frames, 5, "[batch, time, height, width, channels]")
+        with cached_kernels(effective_kernels(self.cell, training)):
+            return unroll(self.cell, frames)[0]
+
+    def compute_output_shape(self, input_shape):
+        batch, time, height, width, _ = input_shape
+        sized = [n if n is None else n * self.scale for n in (height, width)]
+        return (batch, time, *sized, self.channels)
+
+    def initial_state(self, frame):
+        """The state before the first frame.
+
+        Args:
+            frame: [B, H, W, channels]; its shape is used.
+
+        Returns:
+            A nest of tensors.
+        """
+        frame = as_frames(frame)
+        self.check(frame, 4, "[batch, height, width, channels]")
+        state = self.cell.initial_state(frame)
+        if self.window == 1:
+            return state
+        return {
+            "cell": state,
+            "frames": ops.concatenate([frame] * (self.window - 1), axis=-1),
+            "seen": ops.zeros((), "int32"),
+        }
+
+    def step(self, frame, state):
+        """Restore one frame.
+
+        Args:
+            frame: [B, H, W, channels], float32 in [0, 1].
+            state: from :meth:`initial_state` or the last step.
+
+        Returns:
+            ``(restored [B, s H, s W, channels], state)``: the frame that came
+            ``latency`` steps earlier.
+        """
+        frame = as_frames(frame)
+        self.check(frame, 4, "[batch, height, width, channels]")
+        if self._compiled_step is None:
+            self._compiled_step = backend.compile(self._step)
+        return self._compiled_step(frame, state)
+
+    def _step(self, frame, state):
+        with cached_kernels(effective_kernels(self.cell)):
+            if self.window == 1:
+                return self.cell(frame, state)
+            return self._windowed_step(frame, state)
+
+    def _windowed_step(self, frame, state):
+        seen, old = state["seen"], state["cell"]
+        first = ops.concatenate([frame] * (self.window - 1), axis=-1)
+        past = ops.where(seen == 0, first, state["frames"])
+        frames = ops.concatenate([past, frame], axis=-1)
+        restored, new = self.cell(frames, old)
+        # Until the first frame is in the window's centre nothing is remembered.
+        keep = seen >= self.latency
+        new = keras.tree.map_structure(lambda n, o: ops.where(keep, n, o), new, old)
+        return restored, {
+            "cell": new,
+            "frames": frames[..., self.channels :],
+            "seen": ops.minimum(seen + 1, self.latency),
+        }

@@ -1,0 +1,102 @@
+import itertools
+
+import numpy as np
+from keras import ops
+
+# Noise of sigma 100/255 stays within; values of 0..255 do not.
+_LIMIT = 4.0
+
+
+def restore(model, frames, strategy=None):
+    """Restores frames one after another, in memory that does not grow.
+
+    Every frame that comes in goes out, in order. For causal models the result
+    equals the whole-clip call. A model that looks ahead (`model.latency` frames)
+    is flushed by repeating the last frame. Nothing is clipped. If the model folds
+    (`model.fold`), its folded twin does the work.
+
+    Args:
+        model: a recurrent model with `initial_state`, `step`, `latency`, `scale`
+            and `channels`.
+        frames: iterable of [H, W, C] floating arrays, values in [0, 1] give or
+            take noise; any number of them, all of one size.
+        strategy: None, the only one so far.
+
+    Returns:
+        Iterator of [scale H, scale W, C] float32 arrays, as many as came in.
+
+    Raises:
+        ValueError: the model has no `step`; an unknown strategy; while iterating:
+            no frames, or one of wrong rank, channels, dtype, size or range, or
+            with NaN. The message names the frame, counting from 0.
+
+    Example:
+        >>> from stablevid_tf import zoo, streaming
+        >>> model = zoo.load("tiny")
+        >>> frames = (np.random.rand(32, 32, 3) for _ in range(4))
+        >>> for frame in streaming.restore(model, frames):
+        ...     print(frame.shape)
+        (32, 32, 3)
+        (32, 32, 3)
+        (32, 32, 3)
+        (32, 32, 3)
+    """
+    if strategy is not None:
+        raise ValueError(f"strategy is None so far. Received: strategy={strategy!r}")
+    if not hasattr(model, "step"):
+        raise ValueError(
+            f"{getattr(model, 'name', model)!r} has no `step`: it needs the frames "
+            "after as well as before. Call it on a whole clip: model.predict(clip)"
+        )
+    fold = getattr(model, "fold", None)
+    return _steps(fold() if fold else model, frames)
+
+
+def _steps(model, frames):
+    state = None
+    for index, frame in enumerate(_checked(frames, model.channels, model.latency)):
+        frame = ops.convert_to_tensor(frame[None])
+        if state is None:
+            state = model.initial_state(frame)
+        out, state = model.step(frame, state)
+        if index >= model.latency:
+            yield ops.convert_to_numpy(out)[0]
+
+
+def _checked(frames, channels, latency):
+    """Yields the frames as float32, then the last one `latency` times more."""
+    frame = shape = None
+    for index, frame in enumerate(frames):
+        frame = np.asarray(frame)
+        _check(frame, index, channels, shape)
+        frame, shape = frame.astype(np.float32, copy=False), frame.shape
+        yield frame
+    if frame is None:
+        raise ValueError("no frames came in; give at least one")
+    yield from itertools.repeat(frame, latency)
+
+
+def _check(frame, index, channels, shape):
+    if frame.ndim != 3 or frame.shape[-1] != channels or 0 in frame.shape:
+        raise ValueError(
+            f"frame {index} must be [height, width, {channels}]. "
+            f"Received: shape {frame.shape}"
+        )
+    if not np.issubdtype(frame.dtype, np.floating):
+        raise ValueError(
+            f"frame {index} must be floating in [0, 1]. Received: {frame.dtype}; "
+            "divide by 255"
+        )
+    if shape is not None and frame.shape != shape:
+        raise ValueError(
+            f"frame {index} is {frame.shape[1]}x{frame.shape[0]}, those before it "
+            f"{shape[1]}x{shape[0]}; restore each size by itself"
+        )
+    low, high = frame.min(), frame.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"frame {index} holds NaN or infinity")
+    if low < -_LIMIT or high > _LIMIT:
+        raise ValueError(
+            f"frame {index} must be in [0, 1], give or take noise. Received: values "
+            f"from {low:g} to {high:g}; divide by 255 if they are of 0..255"
+        )

@@ -1,0 +1,179 @@
+"""Tested: what a person sees and gets, success and failure, in one line each. Not
+tested: the restoration itself, see tests/streaming."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from stablevid_tf.cli.main import main
+from stablevid_tf.data.images_writer import ImageWriter
+from stablevid_tf.data.video import open_video
+
+
+class Same:
+    """A model that gives back what it is given."""
+
+    latency, scale, channels = 0, 1, 3
+
+    def initial_state(self, frame):
+        return ()
+
+    def step(self, frame, state):
+        return frame, state
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ImageWriter("in") as out:
+        for t in range(4):
+            out.write(np.full((24, 32, 3), 40 * t, np.uint8), t)
+    return tmp_path
+
+
+@pytest.fixture
+def same(monkeypatch):
+    monkeypatch.setattr("stablevid_tf.cli.load_model.load_model", lambda name: Same())
+
+
+def test_help_is_quick_and_loads_neither_keras_nor_tensorflow(tmp_path):
+    code = (
+        "import sys; from stablevid_tf.cli.main import main\n"
+        "for words in (['--help'], ['restore', '--help'], ['zoo', '--help']):\n"
+        "    assert main(words) == 0\n"
+        "assert not {'keras', 'tensorflow', 'av', 'numpy'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "stablevid restore IN OUT --model NAME" in done.stdout
+    for option in ("--crf", "--[no]lossless", "--[no]overwrite", "--model"):
+        assert option in done.stdout
+
+
+def test_restores_a_folder_into_a_video(folder, same, capsys):
+    assert main(["restore", "in", "out.mkv", "--model=x", "--lossless"]) == 0
+    shown = capsys.readouterr()
+    assert "out.mkv: 4 frames" in shown.out
+    assert "frames/s" in shown.err
+    with open_video("out.mkv") as video:
+        assert [int(f.image.mean()) for f in video] == [0, 40, 80, 120]
+
+
+def test_options_may_stand_anywhere(folder, same):
+    words = "restore --crf 3 in --model x out.mp4 --rate 30 --overwrite"
+    assert main(words.split()) == 0
+    with open_video("out.mp4") as video:
+        assert video.info.rate == 30
+
+
+def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
+    words = ["restore", "in", "out.mp4", "--model", "x"]
+    (folder / "out.mp4").write_text("precious")
+    assert main(words) == 1
+    assert (folder / "out.mp4").read_text() == "precious"
+    assert "stands already" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
+    assert (folder / "out.mp4").stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    "words, status, message",
+    [
+        ("", 2, None),
+        ("denoise in out", 2, "no command 'denoise'; there are restore, zoo"),
+        ("restore in --model x", 2, "IN and OUT, received 1 names"),
+        ("restore a.png b.png out --model x", 2, "quote a pattern"),
+        ("restore in out.mp4", 2, "needs --model"),
+        ("restore in out.mp4 --modell x", 2, "Did you mean: model"),
+        ("restore in out.mp4 --model x --crf high", 2, "crf"),
+        ("restore in out.mp4 --model x --crf 99", 1, "0 (best) to 51"),
+        ("restore none.mp4 out.mp4 --model x", 1, "none.mp4: no such file"),
+        ("restore text.mp4 out.mp4 --model x", 1, "not a video that can be read"),
+        ("restore none/*.png out.mp4 --model x", 1, "no file fits this pattern"),
+        ("restore in in --model x --overwrite", 1, "is the input as well"),
+        ("restore in none/out.mp4 --model x", 1, "there is no folder"),
+        ("restore in out.gif --model x", 1, "a video is written to .mp4"),
+        ("restore in out.mp4 --model none.keras", 1, "none.keras: no such file"),
+        ("restore in out.mp4 --model x --rate fast", 1, "frames per second"),
+        ("zoo", 2, "'list' or 'card NAME'"),
+        ("zoo card", 2, "'list' or 'card NAME'"),
+    ],
+)
+def test_errors_are_one_line(folder, capsys, words, status, message):
+    (folder / "text.mp4").write_text("hello")
+    before = sorted(os.listdir(folder))
+    assert main(words.split()) == status
+    shown = capsys.readouterr().err
+    if message is not None:
+        assert shown.startswith("stablevid: ")
+        assert message in shown
+        assert shown.count("\n") == 1
+    assert sorted(os.listdir(folder)) == before
+
+
+@pytest.mark.parametrize(
+    "number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_an_interrupted_run_leaves_nothing(folder, number, status):
+    code = (
+        "import sys, time, stablevid_tf.cli.load_model as load\n"
+        "from stablevid_tf.cli.main import main\n"
+        "class Slow:\n"
+        "    latency, scale, channels = 0, 1, 3\n"
+        "    initial_state = lambda self, frame: ()\n"
+        "    def step(self, frame, state):\n"
+        "        print('step', flush=True); time.sleep(1); return frame, state\n"
+        "load.load_model = lambda name: Slow()\n"
+        "sys.exit(main('restore in out.mp4 --model x'.split()))\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert run.stdout.readline() == "step\n"
+    assert run.stdout.readline() == "step\n"
+    time.sleep(0.2)
+    run.send_signal(number)
+    _, shown = run.communicate(timeout=30)
+    assert run.returncode == status
+    assert "Traceback" not in shown
+    assert os.listdir(folder) == ["in"]
+
+
+def test_a_keras_file_serves_as_model(folder, capfd):
+    from stablevid_tf import models
+
+    models.build("vresnet_feat", features=8, blocks=1).save("own.keras")
+    capfd.readouterr()
+    assert main(["restore", "in", "out", "--model=own.keras"]) == 0
+    assert len(os.listdir("out")) == 4
+
+
+def test_the_zoo_is_listed_and_an_unknown_entry_says_the_nearest(folder, capsys):
+    from stablevid_tf import zoo
+
+    if not hasattr(zoo, "names"):
+        pytest.skip("this checkout has no zoo yet")
+    assert main(["zoo", "list"]) == 0
+    assert capsys.readouterr().out.split() == list(zoo.names())
+    assert main(["zoo", "card", zoo.names()[0]]) == 0
+    assert zoo.card(zoo.names()[0])[:40] in capsys.readouterr().out
+    misspelt = zoo.names()[0] + "x"
+    for words in (
+        ["zoo", "card", misspelt],
+        f"restore in o --model {misspelt}".split(),
+    ):
+        assert main(words) == 1
+        shown = capsys.readouterr().err
+        assert zoo.names()[0] in shown.replace(misspelt, "")
+        assert shown.count("\n") == 1
