@@ -8,7 +8,8 @@ from stablevid_tf.layers.gain_conv2d import GainConv2D
 from stablevid_tf.layers.loop import Residual
 from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
 from stablevid_tf.layers.srnc_conv2d import SRNCConv2D
-from stablevid_tf.numerics.normalisation import check_norms
+from stablevid_tf.numerics.geometry import check_kernel, check_size
+from stablevid_tf.numerics.normalisation import check_decomposition, check_norms
 
 _WHERE = ("all", "body", "loop")
 
@@ -74,6 +75,9 @@ class SRNC(keras.constraints.Constraint):
                 "With where='loop' only gains are held: leave beta at 1. "
                 f"Received: beta={beta}"
             )
+        check_decomposition(decomposition)
+        check_size("power_iterations", power_iterations)
+        check_size("frame_size", frame_size)
         self.alpha = float(alpha)
         self.beta = float(beta)
         self.where = where
@@ -83,6 +87,7 @@ class SRNC(keras.constraints.Constraint):
 
     def __call__(self, w):
         kernel = ops.cast(w, "float32")
+        check_kernel(kernel)
         u, v = numerics.start_vectors(tuple(kernel.shape), self.frame_size)
         u, v = numerics.power_iteration(
             kernel, ops.convert_to_tensor(u), ops.convert_to_tensor(v), iterations=30
@@ -142,6 +147,11 @@ def conv2d(constraint, filters, kernel_size=3, role="body", loop=None, **kwargs)
         **kwargs: passed to the layer.
     """
     kwargs = {"padding": "same", **kwargs}
+    if not isinstance(constraint, SRNC | None):
+        raise ValueError(
+            "constraint must be a stablevid_tf.constraints.SRNC, or None. "
+            f"Received: {constraint!r}"
+        )
     if constraint is None:
         return keras.layers.Conv2D(filters, kernel_size, **kwargs)
     return constraint.conv2d(filters, kernel_size, role, loop, **kwargs)
@@ -175,9 +185,9 @@ def effective_kernels(layer, training=False):
 def folded_kernels(layer):
     """The same with certified norms: float32 NumPy arrays, for inference for good."""
     kernels = {
-        conv: conv.folded_kernel() if isinstance(conv, SRNCConv2D) else (
-            ops.convert_to_numpy(conv.effective_kernel())
-        )
+        conv: conv.folded_kernel()
+        if isinstance(conv, SRNCConv2D)
+        else (ops.convert_to_numpy(conv.effective_kernel()))
         for conv in reparametrised(layer)
     }
     if _where(layer) == "loop":

@@ -21,7 +21,11 @@ XLA_PAYS = True
 # Longer clips are scanned: compile time grows with every unrolled frame.
 _UNROLL = 16
 
-_LAYOUT = {4: ("NHWC", "HWIO", "NHWC"), 5: ("NDHWC", "DHWIO", "NDHWC")}
+_LAYOUT = {
+    3: ("NWC", "WIO", "NWC"),
+    4: ("NHWC", "HWIO", "NHWC"),
+    5: ("NDHWC", "DHWIO", "NDHWC"),
+}
 
 
 def conv(x, kernel, strides=1, padding="same"):

@@ -24,8 +24,12 @@ XLA_PAYS = False
 # and a gradient that every tool understands.
 _UNROLL = 16
 
-_CONV = {4: tf.nn.conv2d, 5: tf.nn.conv3d}
-_ADJOINT = {4: tf.nn.conv2d_transpose, 5: tf.nn.conv3d_transpose}
+_CONV = {3: tf.nn.conv1d, 4: tf.nn.conv2d, 5: tf.nn.conv3d}
+_ADJOINT = {
+    3: tf.nn.conv1d_transpose,
+    4: tf.nn.conv2d_transpose,
+    5: tf.nn.conv3d_transpose,
+}
 
 
 def _strides(kernel, strides):

@@ -7,6 +7,7 @@ from stablevid_tf.constraints import conv2d
 from stablevid_tf.layers.conv_stage import ConvStage
 from stablevid_tf.layers.loop import ConvSlice, Residual
 from stablevid_tf.layers.residual_stage import ResidualStage
+from stablevid_tf.numerics.geometry import check_size
 
 # Stages of the body in the paper: ten convolutions either way.
 DEFAULT_STAGES = {"vdncnn": 10, "vresnet": 5}
@@ -39,14 +40,12 @@ class BackboneCell(RecurrentVideoCell):
                 f"backbone must be one of {sorted(DEFAULT_STAGES)}. "
                 f"Received: {backbone!r}"
             )
-        for name, value in (("features", features), ("stages", stages or 1)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"{name} must be a positive integer. Received: {value!r}"
-                )
+        stages = DEFAULT_STAGES[backbone] if stages is None else stages
+        check_size("features", features)
+        check_size("stages (blocks, depth)", stages)
         self.backbone = backbone
         self.features = features
-        self.stages = stages or DEFAULT_STAGES[backbone]
+        self.stages = stages
         self.skip = skip
         self.head = self._head()
         self.body = [self._stage(i) for i in range(self.stages)]

@@ -34,6 +34,10 @@ class BiRLSP(BackboneCell):
     def _stage_on_loop(self, index):
         return (self.features if index == 0 else None, None)
 
+    def build_by_call(self):
+        self.compute_output_spec(keras.KerasTensor((1, 1, 8, 8, self.channels)))
+        self.built = True
+
     def call(self, frames):
         seen = ops.moveaxis(windows(frames, self.window), 1, 0)
         forward = self._trunk(self.body, seen)

@@ -1,6 +1,9 @@
 import keras
 from keras import ops
 
+from stablevid_tf import backend
+from stablevid_tf.numerics.geometry import check_size
+
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
 class RecurrentVideoCell(keras.layers.Layer):
@@ -33,11 +36,8 @@ class RecurrentVideoCell(keras.layers.Layer):
     def __init__(self, channels=3, scale=1, window=1, constraint=None, **kwargs):
         # No autocast: a frame is never rounded; convolutions cast what they see.
         super().__init__(autocast=False, **kwargs)
-        for name, value in (("channels", channels), ("scale", scale)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"{name} must be a positive integer. Received: {value!r}"
-                )
+        check_size("channels", channels)
+        check_size("scale", scale)
         if not isinstance(window, int) or window < 1 or window % 2 == 0:
             raise ValueError(
                 "window must be an odd number of frames (1, 3, 7, ...). "
@@ -68,6 +68,19 @@ class RecurrentVideoCell(keras.layers.Layer):
             "loops(self), returning a list of stablevid_tf.layers.loop.Loop (empty "
             "where nothing is fed back)."
         )
+
+    def build_by_call(self):
+        """Make every weight, by tracing a small frame."""
+        with backend.outside_graph():
+            state = self.initial_state(ops.zeros((1, 8, 8, self.channels)))
+        # Traced, not called: a call would leave a node in a Functional graph.
+        frames = keras.KerasTensor((1, 8, 8, self.window * self.channels))
+        self.compute_output_spec(frames, state)
+        self.built = True
+
+    def build_from_config(self, config):
+        # The shapes saved are of no use: weights do not depend on them.
+        self.build_by_call()
 
     def centre(self, frames):
         """The frame being restored, out of the window [B, H, W, window * channels]."""

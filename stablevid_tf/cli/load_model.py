@@ -1,6 +1,6 @@
-import contextlib
-import os
 from pathlib import Path
+
+from stablevid_tf.cli.no_chatter import no_chatter
 
 
 def load_model(name):
@@ -15,25 +15,11 @@ def load_model(name):
     """
     if name.endswith(".keras") and not Path(name).is_file():
         raise FileNotFoundError(f"{name}: no such file")
-    with _no_chatter():
+    with no_chatter():
         import keras
-    if not name.endswith(".keras"):
+
+        import stablevid_tf.models  # noqa: F401  (makes its classes known to Keras)
         from stablevid_tf import zoo
-
+    if not name.endswith(".keras"):
         return zoo.load(name)
-    import stablevid_tf.models  # noqa: F401  (makes its classes known to Keras)
-
     return keras.saving.load_model(name, compile=False)
-
-
-@contextlib.contextmanager
-def _no_chatter():
-    """Silences what TensorFlow prints as it loads, before any setting is read."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -1,6 +1,10 @@
 """`stablevid restore`: a video file in, a restored one out."""
 
+import warnings
+
 from absl import flags
+
+from stablevid_tf.cli.no_chatter import no_chatter
 
 USAGE = """\
 stablevid restore IN OUT --model NAME
@@ -64,12 +68,17 @@ def run(words, values):
     if not values.model:
         raise flags.Error("restore needs --model; 'stablevid zoo list' names them")
     _, source, target = words
-    # What can be refused is refused before TensorFlow takes its seconds to load.
-    from stablevid_tf.data.video import create_video, open_video
-    from stablevid_tf.data.video_target import check_target, refuse_same
+    with no_chatter():
+        from stablevid_tf.data.video import create_video, open_video
+        from stablevid_tf.data.video_target import check_target, refuse_same
 
     refuse_same(source, target)
-    with open_video(source, values.rate, values.damaged) as video:
+    # What can be refused is refused before a model is loaded; what is lost on the
+    # way is said when it happens.
+    with (
+        warnings.catch_warnings(action="ignore"),
+        open_video(source, values.rate, values.damaged) as video,
+    ):
         create_video(target, video.info, values.crf, values.lossless)
     check_target(target, values.overwrite)
 

@@ -2,6 +2,8 @@
 
 from absl import flags
 
+from stablevid_tf.cli.no_chatter import no_chatter
+
 USAGE = """\
 stablevid zoo list
     the names of the models
@@ -25,7 +27,8 @@ def run(words, values):
     """
     if words[1:] != ["list"] and not (words[1:2] == ["card"] and len(words) == 3):
         raise flags.Error("zoo takes 'list' or 'card NAME'")
-    from stablevid_tf import zoo
+    with no_chatter():
+        from stablevid_tf import zoo
 
     if words[1] == "list":
         print(*zoo.names(), sep="\n")

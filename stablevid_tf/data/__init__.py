@@ -1,7 +1,32 @@
 """Data: video files in and out, and clips to train on."""
 
-from stablevid_tf.data.clip_dataset import ClipDataset
+from stablevid_tf.data.images_reader import ImageReader
+from stablevid_tf.data.images_writer import ImageWriter
 from stablevid_tf.data.video import create_video, open_video
 from stablevid_tf.data.video_error import VideoError
+from stablevid_tf.data.video_frame import VideoFrame
+from stablevid_tf.data.video_info import VideoInfo
+from stablevid_tf.data.video_reader import VideoReader
+from stablevid_tf.data.video_writer import VideoWriter
 
-__all__ = ["ClipDataset", "VideoError", "create_video", "open_video"]
+__all__ = [
+    "ClipDataset",
+    "ImageReader",
+    "ImageWriter",
+    "VideoError",
+    "VideoFrame",
+    "VideoInfo",
+    "VideoReader",
+    "VideoWriter",
+    "create_video",
+    "open_video",
+]
+
+
+def __getattr__(name):
+    # Keras takes seconds to import: reading a video does not wait for it.
+    if name == "ClipDataset":
+        from stablevid_tf.data.clip_dataset import ClipDataset
+
+        return ClipDataset
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

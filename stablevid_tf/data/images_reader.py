@@ -39,9 +39,16 @@ class ImageReader:
         ValueError: no files, or a rate that is not positive.
 
     Example:
-        >>> with ImageReader(Path("frames").glob("*.png"), rate=25) as video:
-        ...     for frame in video:  # doctest: +SKIP
-        ...         print(frame.name, frame.image.shape)
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from stablevid_tf.data.images_writer import ImageWriter
+        >>> folder = Path(tempfile.mkdtemp(), "frames")
+        >>> with ImageWriter(folder) as out:
+        ...     out.write(np.zeros([32, 48, 3]), time=0, name="shot1")
+        >>> for frame in ImageReader(folder.glob("*.png"), rate=25):
+        ...     print(frame.name, frame.image.shape)
+        shot1 (32, 48, 3)
     """
 
     def __init__(self, paths, rate=None):

@@ -23,8 +23,13 @@ class ImageWriter:
         ValueError: a frame that is not finite; no frames at all.
 
     Example:
-        >>> with ImageWriter("restored") as out:  # doctest: +SKIP
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> folder = tempfile.mkdtemp() + "/restored"
+        >>> with ImageWriter(folder) as out:
         ...     out.write(np.zeros([32, 32, 3]), time=0)
+        >>> os.listdir(folder)
+        ['00000001.png']
     """
 
     def __init__(self, path, overwrite=False):

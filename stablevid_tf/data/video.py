@@ -1,6 +1,7 @@
 """Video in and out: a file, a folder of images, or a pattern of image names."""
 
 import glob
+import warnings
 from pathlib import Path
 
 from stablevid_tf.data.images_reader import IMAGE_SUFFIXES, ImageReader
@@ -30,8 +31,15 @@ def open_video(source, rate=None, allow_damaged=False):
         ValueError: a rate for a video file.
 
     Example:
-        >>> with open_video("clip.mp4") as video:  # doctest: +SKIP
-        ...     images = [frame.image for frame in video]
+        >>> import tempfile
+        >>> import numpy as np
+        >>> folder = tempfile.mkdtemp() + "/frames"
+        >>> with ImageWriter(folder) as out:
+        ...     for time in range(3):
+        ...         out.write(np.zeros([32, 48, 3]), time)
+        >>> with open_video(folder, rate=25) as video:
+        ...     [(float(f.time * video.info.time_base), f.image.shape) for f in video]
+        [(0.0, (32, 48, 3)), (0.04, (32, 48, 3)), (0.08, (32, 48, 3))]
     """
     path = Path(source)
     if path.is_dir():
@@ -80,6 +88,8 @@ def create_video(target, info, crf=None, lossless=False, overwrite=False):
     if path.is_dir() or not path.suffix:
         if crf is not None:
             raise ValueError(f"{target}: PNG files are lossless; crf is for a video")
+        if info.sound is not None:
+            warnings.warn(f"{target}: a folder of images holds no sound", stacklevel=2)
         return ImageWriter(path, overwrite)
     return VideoWriter(path, info, crf, lossless, overwrite)
 

@@ -36,16 +36,18 @@ class VideoReader:
             reading: it is damaged; the message says after how many frames.
 
     Example:
-        >>> with VideoReader("clip.mp4") as video:  # doctest: +SKIP
-        ...     for frame in video:
-        ...         print(video.info.time_base * frame.time, frame.image.shape)
+        >>> try:
+        ...     VideoReader("clip.mp4")
+        ... except FileNotFoundError as error:
+        ...     print(str(error).endswith("clip.mp4: no such file"))
+        True
     """
 
     def __init__(self, path, allow_damaged=False):
         self._path = Path(path).absolute()
         self._allow_damaged = allow_damaged
         self._reformatter = VideoReformatter()
-        self._count = 0
+        self._count, self._said_corrupt = 0, False
         self._container = self._open()
         try:
             self._stream = self._pick_stream()
@@ -72,6 +74,13 @@ class VideoReader:
             # A file without times, such as raw H.264, is shown at its rate.
             known = frame.pts is not None
             time = frame.pts - info.origin if known else round(self._count * ticks)
+            if frame.is_corrupt and not self._said_corrupt:
+                self._said_corrupt = True
+                warnings.warn(
+                    f"{self._path}: frame {self._count} is damaged in the file; it "
+                    "is restored as far as it could be decoded",
+                    stacklevel=2,
+                )
             image = to_rgb(frame, self._colour, self._reformatter)
             self._count += 1
             yield VideoFrame(upright(image, self._matrix), time, frame.duration or 0)

@@ -40,10 +40,21 @@ class VideoWriter:
             shape than the first, or not finite.
 
     Example:
-        >>> with VideoReader("in.mp4") as video:  # doctest: +SKIP
-        ...     with VideoWriter("out.mp4", video.info) as out:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from stablevid_tf.data.images_writer import ImageWriter
+        >>> from stablevid_tf.data.video import open_video
+        >>> folder = tempfile.mkdtemp()
+        >>> with ImageWriter(folder + "/in") as out:
+        ...     for time in range(5):
+        ...         out.write(np.full([32, 48, 3], time / 5), time)
+        >>> with open_video(folder + "/in", rate=25) as video:
+        ...     with VideoWriter(folder + "/out.mp4", video.info) as out:
         ...         for frame in video:
         ...             out.write(frame.image, frame.time, frame.duration)
+        >>> with open_video(folder + "/out.mp4") as video:
+        ...     [round(frame.image.mean() / 51) for frame in video]
+        [0, 1, 2, 3, 4]
     """
 
     def __init__(self, path, info, crf=None, lossless=False, overwrite=False):
@@ -64,21 +75,12 @@ class VideoWriter:
         self._count, self._last_time = 0, None
 
     def __enter__(self):
-        self._temporary = self._target.__enter__()
+        self._temporary = self._stack.enter_context(self._target)
+        self._stack.push(self._close)
         return self
 
-    def __exit__(self, kind, error, trace):
-        if error is None:
-            try:
-                self._finish()
-            except BaseException as raised:
-                kind, error, trace = type(raised), raised, raised.__traceback__
-                self._abandon()
-                self._target.__exit__(kind, error, trace)
-                raise
-        else:
-            self._abandon()
-        return self._target.__exit__(kind, error, trace)
+    def __exit__(self, *exception):
+        return self._stack.__exit__(*exception)
 
     def write(self, image, time, duration=0, name=None):
         """Adds a frame.
@@ -154,14 +156,27 @@ class VideoWriter:
             raise ValueError(f"crf is 0 (best) to {worst}. Received: crf={crf}")
         options = {"crf": str(crf)}
         if self._webm:
-            options |= {"b": "0", "cpu-used": "4", "row-mt": "1"}
-        return options
+            return options | {"b": "0", "cpu-used": "4", "row-mt": "1"}
+        # As small and as exact as the default preset, in half the time.
+        return options | {"preset": "fast"}
 
     def _exact(self):
         """So that MP4 and MOV hold the start of the video exactly, not to 1 ms."""
         if self._path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
             return {}
         return {"movie_timescale": str(self._info.time_base.denominator)}
+
+    def _close(self, kind, error, trace):
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            # All is closed already if it went well.
+            with contextlib.suppress(Exception):
+                if self._sound:
+                    self._sound.close()
+                if self._container is not None:
+                    self._container.close()
 
     def _finish(self):
         if self._stream is None:
@@ -171,15 +186,6 @@ class VideoWriter:
             if self._sound:
                 self._sound.write()
             self._container.close()
-            if self._sound:
-                self._sound.close()
-
-    def _abandon(self):
-        with contextlib.suppress(Exception):
-            if self._sound:
-                self._sound.close()
-            if self._container is not None:
-                self._container.close()
 
     @contextlib.contextmanager
     def _named(self):

@@ -22,6 +22,10 @@ class ConvStage(keras.layers.Layer):
         super().__init__(**kwargs)
         self.conv = conv
 
+    def build(self, x_shape, extra_shape=None):
+        *space, channels = x_shape
+        self.conv.build((*space, channels + (extra_shape[-1] if extra_shape else 0)))
+
     def call(self, x, extra=None):
         inputs = x if extra is None else ops.concatenate([x, extra], axis=-1)
         return ops.relu(self.conv(inputs))
@@ -37,5 +41,6 @@ class ConvStage(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
         conv = keras.saving.deserialize_keras_object(config.pop("conv"))
         return cls(conv, **config)

@@ -4,6 +4,7 @@ from keras import ops
 
 from stablevid_tf import backend, numerics
 from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
+from stablevid_tf.numerics.geometry import check_size
 
 _COLD_ITERATIONS = 50
 
@@ -43,12 +44,18 @@ class GainConv2D(ReparametrisedConv2D):
         self, filters, kernel_size, start=None, stop=None, frame_size=64, **kwargs
     ):
         super().__init__(filters, kernel_size, **kwargs)
+        check_size("frame_size", frame_size)
         self.start = start
         self.stop = stop
         self.frame_size = frame_size
 
     def build(self, input_shape):
         super().build(input_shape)
+        if not self._slice().shape[-2]:
+            raise ValueError(
+                f"The slice [{self.start}, {self.stop}) is empty: the layer has "
+                f"{input_shape[-1]} input channels."
+            )
         u, v = numerics.start_vectors(
             tuple(self._slice().shape), self.frame_size, self.strides, self.padding
         )

@@ -4,7 +4,7 @@ import contextlib
 import contextvars
 
 # A context variable, not an attribute: replicas trace the same layer in threads.
-_KERNELS = contextvars.ContextVar("stablevid_kernels", default={})
+_KERNELS = contextvars.ContextVar("stablevid_kernels", default=None)
 
 
 @contextlib.contextmanager
@@ -24,4 +24,4 @@ def cached_kernels(kernels):
 
 def cached_kernel(layer):
     """The kernel given for ``layer``, or None outside :func:`cached_kernels`."""
-    return _KERNELS.get().get(id(layer))
+    return (_KERNELS.get() or {}).get(id(layer))

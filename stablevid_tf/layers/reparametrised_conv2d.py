@@ -4,7 +4,12 @@ import keras
 from keras import ops
 
 from stablevid_tf.layers.kernel_cache import cached_kernel
-from stablevid_tf.numerics.geometry import check_padding, output_size, per_axis
+from stablevid_tf.numerics.geometry import (
+    check_padding,
+    check_size,
+    output_size,
+    per_axis,
+)
 
 
 class ReparametrisedConv2D(keras.layers.Layer):
@@ -43,10 +48,7 @@ class ReparametrisedConv2D(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(filters, int) or filters < 1:
-            raise ValueError(
-                f"filters must be a positive integer. Received: filters={filters!r}"
-            )
+        check_size("filters", filters)
         check_padding(padding)
         self.filters = filters
         self.kernel_size = per_axis(kernel_size, 2)

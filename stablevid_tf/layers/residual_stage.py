@@ -23,6 +23,11 @@ class ResidualStage(keras.layers.Layer):
         self.conv1 = conv1
         self.conv2 = conv2
 
+    def build(self, x_shape, extra_shape=None):
+        *space, channels = x_shape
+        self.conv1.build((*space, channels + (extra_shape[-1] if extra_shape else 0)))
+        self.conv2.build((*space, self.conv1.filters))
+
     def call(self, x, extra=None):
         inputs = x if extra is None else ops.concatenate([x, extra], axis=-1)
         return x + self.conv2(ops.relu(self.conv1(inputs)))
@@ -41,6 +46,10 @@ class ResidualStage(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
         deserialize = keras.saving.deserialize_keras_object
-        conv1, conv2 = deserialize(config.pop("conv1")), deserialize(config.pop("conv2"))
+        conv1, conv2 = (
+            deserialize(config.pop("conv1")),
+            deserialize(config.pop("conv2")),
+        )
         return cls(conv1, conv2, **config)

@@ -4,6 +4,7 @@ from keras import ops
 
 from stablevid_tf import numerics
 from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
+from stablevid_tf.numerics.geometry import check_size
 from stablevid_tf.numerics.normalisation import check_norms
 from stablevid_tf.numerics.power import unit
 
@@ -47,6 +48,7 @@ class SRNConv2D(ReparametrisedConv2D):
     ):
         super().__init__(filters, kernel_size, **kwargs)
         check_norms(alpha, beta)
+        check_size("power_iterations", power_iterations)
         self.alpha = float(alpha)
         self.beta = float(beta)
         self.power_iterations = power_iterations

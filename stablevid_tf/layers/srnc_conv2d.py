@@ -2,14 +2,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from stablevid_tf import numerics
+from stablevid_tf import backend, numerics
 from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
-from stablevid_tf.numerics.normalisation import check_norms, check_reachable
+from stablevid_tf.numerics.geometry import check_size
+from stablevid_tf.numerics.normalisation import (
+    check_decomposition,
+    check_norms,
+    check_reachable,
+)
 
-# From random vectors: iterations on the kernel, then rounds of five on the effective
-# one. Where the top singular values lie close together, the norm is within 1 % after.
-_COLD_ITERATIONS = 50
-_COLD_ROUNDS = 10
+# From random vectors: rounds of so many iterations, until the norm is met this well.
+_COLD_ITERATIONS = 10
+_COLD_ROUNDS = 30
+_COLD_TOLERANCE = 5e-4
 
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
@@ -24,7 +29,8 @@ class SRNCConv2D(ReparametrisedConv2D):
 
     The leading singular maps ``u`` and ``v`` belong to the layer: they are saved and
     restored with it and move by ``power_iterations`` on the effective kernel at each
-    training step. Inference and measuring change nothing.
+    training step. Inference and measuring change nothing. To put another kernel in
+    yourself use :meth:`assign_kernel`: the vectors of the old one say nothing of it.
 
     Args:
         filters, kernel_size: as in ``keras.layers.Conv2D``.
@@ -70,16 +76,9 @@ class SRNCConv2D(ReparametrisedConv2D):
     ):
         super().__init__(filters, kernel_size, **kwargs)
         check_norms(alpha, beta)
-        if decomposition not in ("projected", "gradient"):
-            raise ValueError(
-                "decomposition must be 'projected' or 'gradient'. "
-                f"Received: {decomposition!r}"
-            )
-        if not isinstance(power_iterations, int) or power_iterations < 1:
-            raise ValueError(
-                "power_iterations must be an integer of at least 1. "
-                f"Received: {power_iterations!r}"
-            )
+        check_decomposition(decomposition)
+        check_size("power_iterations", power_iterations)
+        check_size("frame_size", frame_size)
         self.alpha = float(alpha)
         self.beta = float(beta)
         self.power_iterations = power_iterations
@@ -112,11 +111,27 @@ class SRNCConv2D(ReparametrisedConv2D):
         return ops.cond(self.warm > 0, lambda: own, lambda: self._find_vectors(own))
 
     def _find_vectors(self, vectors):
+        """Vectors from random ones, such that the norm of the result is alpha."""
         # The residual is damped, so the leading maps of the effective kernel are not
-        # those of the kernel: find these, then alternate as training does.
-        vectors = self._iterate(self.kernel, vectors, _COLD_ITERATIONS)
-        for _ in range(_COLD_ROUNDS if self.beta < 1 else 0):
-            vectors = self._iterate(self._constrain(vectors), vectors, 5)
+        # those of the kernel: find these, then alternate as training does, until no
+        # larger gain than alpha is met.
+        vectors = self._iterate(self.kernel, vectors, 2 * _COLD_ITERATIONS)
+
+        def larger_gain(uv, gain):
+            return gain > self.alpha * (1 + _COLD_TOLERANCE)
+
+        def once(uv, _):
+            kernel = self._constrain(uv)
+            u, v = self._iterate(kernel, uv, _COLD_ITERATIONS)
+            gain = ops.sum(u * backend.conv(v, kernel, self.strides, self.padding))
+            return (u, v), gain
+
+        vectors, _ = ops.while_loop(
+            larger_gain,
+            once,
+            (vectors, ops.convert_to_tensor(np.float32(np.inf))),
+            maximum_iterations=_COLD_ROUNDS,
+        )
         return vectors
 
     def _constrain(self, vectors):
@@ -164,10 +179,15 @@ class SRNCConv2D(ReparametrisedConv2D):
         """A plain ``keras.layers.Conv2D`` with a certified norm of at most alpha."""
         return self.plain(self.folded_kernel())
 
-    def adopt(self, kernel):
-        """Take a folded kernel: inference uses it as it is until training goes on."""
+    def assign_kernel(self, kernel):
+        """Replace the trained kernel; its vectors are found anew at the next use."""
         self.kernel.assign(kernel)
         self.warm.assign(0.0)
+        self.folded.assign(0.0)
+
+    def adopt(self, kernel):
+        """Take a folded kernel: inference uses it as it is until training goes on."""
+        self.assign_kernel(kernel)
         self.folded.assign(1.0)
 
     def get_config(self):

@@ -13,7 +13,9 @@ def prepare(a, b, y, crop):
     """The two clips as tensors, cropped and in luma where asked; checked."""
     a = ops.convert_to_tensor(a)
     b = ops.convert_to_tensor(b)
-    if tuple(a.shape) != tuple(b.shape) or len(a.shape) < 3:
+    known = zip(a.shape, b.shape, strict=False)
+    differ = any(m != n for m, n in known if None not in (m, n))
+    if differ or len(a.shape) != len(b.shape) or len(a.shape) < 3:
         raise ValueError(
             "Both must have the same shape [..., height, width, channels]. "
             f"Received: {tuple(a.shape)} and {tuple(b.shape)}"
@@ -79,27 +81,23 @@ def ssim(a, b, y=False, crop=0):
         [1.0, 1.0]
     """
     a, b = prepare(a, b, y, crop)
-    *lead, height, width, channels = a.shape
-    if min(height, width) < 11:
+    *lead, height, width, _ = ops.shape(a)
+    sides = [n for n in a.shape[-3:-1] if n is not None]
+    if min(sides, default=11) < 11:
         raise ValueError(
             "SSIM needs frames of at least 11 pixels a side. "
-            f"Received: {height}x{width} (after the crop)"
+            f"Received: {a.shape[-3]}x{a.shape[-2]} (after the crop)"
         )
     x = np.arange(-5, 6)
     weights = np.exp(-0.5 * (x / 1.5) ** 2)
-    weights = ops.cast(weights / weights.sum(), a.dtype)
+    weights = ops.cast(weights / weights.sum(), a.dtype)[:, None, None]
 
     def blur(image):
-        image = ops.reshape(image, (-1, height, width, channels))
-        image = ops.moveaxis(image, -1, 1)
-        image = ops.reshape(image, (-1, height, width, 1))
-        image = ops.conv(
-            image, weights[:, None, None, None], data_format="channels_last"
-        )
-        image = ops.conv(
-            image, weights[None, :, None, None], data_format="channels_last"
-        )
-        return ops.reshape(image, (-1, channels * (height - 10) * (width - 10)))
+        """The window's weighted mean, [planes, H - 10, W - 10, 1]."""
+        image = ops.reshape(ops.moveaxis(image, -1, -3), (-1, height, width, 1))
+        for kernel in (weights[:, None], weights[None, :]):
+            image = ops.conv(image, kernel, data_format="channels_last")
+        return image
 
     ma, mb = blur(a), blur(b)
     va, vb = blur(a * a) - ma * ma, blur(b * b) - mb * mb
@@ -108,4 +106,5 @@ def ssim(a, b, y=False, crop=0):
     value = ((2 * ma * mb + c1) * (2 * cov + c2)) / (
         (ma * ma + mb * mb + c1) * (va + vb + c2)
     )
-    return ops.reshape(ops.mean(value, axis=-1), tuple(lead))
+    planes = ops.reshape(ops.mean(value, axis=(1, 2, 3)), (*lead, a.shape[-1]))
+    return ops.mean(planes, axis=-1)

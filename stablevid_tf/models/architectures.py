@@ -92,5 +92,5 @@ def build(name, **arguments):
     )
     model_class = ClipRestorer if recurrence == "birlsp" else RecurrentRestorer
     model = model_class(network, name=name)
-    model.build((None, None, None, None, network.channels))
+    model.build()
     return model

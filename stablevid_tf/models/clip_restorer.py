@@ -2,7 +2,7 @@ import keras
 
 from stablevid_tf.constraints import effective_kernels
 from stablevid_tf.layers.kernel_cache import cached_kernels
-from stablevid_tf.models.restorer import Restorer, symbolic_zeros
+from stablevid_tf.models.restorer import Restorer
 
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
@@ -30,18 +30,7 @@ class ClipRestorer(Restorer):
 
     causal = False
 
-    def build(self, input_shape):
-        if self.built:
-            return
-        self.network(symbolic_zeros(self.channels))
-        self.built = True
-
     def call(self, frames, training=False):
         self.check(frames, 5, "[batch, time, height, width, channels]")
         with cached_kernels(effective_kernels(self.network, training)):
             return self.network(frames)
-
-    def compute_output_shape(self, input_shape):
-        batch, time, height, width, _ = input_shape
-        sized = [n if n is None else n * self.scale for n in (height, width)]
-        return (batch, time, *sized, self.channels)

@@ -5,7 +5,7 @@ from stablevid_tf import backend
 from stablevid_tf.cells.unroll import unroll
 from stablevid_tf.constraints import effective_kernels
 from stablevid_tf.layers.kernel_cache import cached_kernels
-from stablevid_tf.models.restorer import Restorer, as_frames
+from stablevid_tf.models.restorer import Restorer
 
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
@@ -57,24 +57,10 @@ class RecurrentRestorer(Restorer):
         """Frames by which ``step`` lags behind its input."""
         return self.window // 2
 
-    def build(self, input_shape):
-        if self.built:
-            return
-        frame = keras.KerasTensor((1, 8, 8, self.window * self.channels), "float32")
-        with backend.outside_graph():
-            state = self.cell.initial_state(ops.zeros((1, 8, 8, self.channels)))
-        self.cell(frame, state)
-        self.built = True
-
     def call(self, frames, training=False):
         self.check(frames, 5, "[batch, time, height, width, channels]")
         with cached_kernels(effective_kernels(self.cell, training)):
             return unroll(self.cell, frames)[0]
-
-    def compute_output_shape(self, input_shape):
-        batch, time, height, width, _ = input_shape
-        sized = [n if n is None else n * self.scale for n in (height, width)]
-        return (batch, time, *sized, self.channels)
 
     def initial_state(self, frame):
         """The state before the first frame.
@@ -85,7 +71,7 @@ class RecurrentRestorer(Restorer):
         Returns:
             A nest of tensors.
         """
-        frame = as_frames(frame)
+        frame = ops.convert_to_tensor(frame)
         self.check(frame, 4, "[batch, height, width, channels]")
         state = self.cell.initial_state(frame)
         if self.window == 1:
@@ -107,7 +93,7 @@ class RecurrentRestorer(Restorer):
             ``(restored [B, s H, s W, channels], state)``: the frame that came
             ``latency`` steps earlier.
         """
-        frame = as_frames(frame)
+        frame = ops.convert_to_tensor(frame)
         self.check(frame, 4, "[batch, height, width, channels]")
         if self._compiled_step is None:
             self._compiled_step = backend.compile(self._step)

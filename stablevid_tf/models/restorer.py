@@ -1,7 +1,6 @@
 """What every restoration model shares: checks, folding, configuration."""
 
 import keras
-from keras import ops
 
 from stablevid_tf import backend
 from stablevid_tf.constraints import folded_kernels, reparametrised
@@ -46,13 +45,32 @@ class Restorer(keras.Model):
         """The feedback loops, a list of :class:`stablevid_tf.layers.loop.Loop`."""
         return self.network.loops()
 
+    def build(self, input_shape=None):
+        if not self.built:
+            self.network.build_by_call()
+            self.built = True
+
+    def compute_output_shape(self, input_shape):
+        batch, time, height, width, _ = input_shape
+        sized = [n if n is None else n * self.scale for n in (height, width)]
+        return (batch, time, *sized, self.channels)
+
+    def compute_output_spec(self, frames, training=False):
+        # float32 whatever the policy: frames are never rounded.
+        return keras.KerasTensor(self.compute_output_shape(frames.shape), "float32")
+
     def check(self, frames, rank, axes):
         """Raise unless ``frames`` has the rank and the channels the model takes."""
-        shape = tuple(frames.shape)
-        if len(shape) != rank or shape[-1] not in (self.channels, None):
+        shape, dtype = (
+            tuple(frames.shape),
+            keras.backend.standardize_dtype(frames.dtype),
+        )
+        wrong = len(shape) != rank or shape[-1] not in (self.channels, None)
+        if wrong or 0 in shape or "float" not in dtype:
             raise ValueError(
                 f"{self.name} takes frames {axes} with {self.channels} channels, "
-                f"float32 in [0, 1]. Received shape: {shape}"
+                f"float32 in [0, 1] (divide integers by 255). Received: {dtype} of "
+                f"shape {shape}"
             )
 
     def fold(self):
@@ -73,7 +91,7 @@ class Restorer(keras.Model):
             )
         config["network"]["config"]["constraint"] = None
         twin = type(self).from_config(config)
-        twin.build((None, None, None, None, self.channels))
+        twin.build()
         kernels = folded_kernels(self.network)
         for mine, other in zip(convs(self.network), convs(twin.network), strict=True):
             other.kernel.assign(kernels.get(mine, mine.kernel))
@@ -115,13 +133,3 @@ def convs(layer):
         for found in layer._flatten_layers(include_self=False)
         if hasattr(found, "kernel")
     ]
-
-
-def symbolic_zeros(channels):
-    """A symbolic clip to build a network with."""
-    return keras.KerasTensor((1, 1, 8, 8, channels), dtype="float32")
-
-
-def as_frames(frames):
-    """``frames`` as a float32 tensor."""
-    return ops.convert_to_tensor(frames, "float32")

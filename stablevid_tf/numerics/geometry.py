@@ -1,19 +1,30 @@
 """Sizes of a convolution's maps: shared by every function of this room."""
 
 import math
+import operator
+
+import numpy as np
 
 
 def per_axis(value, rank):
     """``value`` as a tuple with one integer for each of ``rank`` axes."""
-    if isinstance(value, int):
-        return (value,) * rank
-    value = tuple(int(v) for v in value)
-    if len(value) != rank:
+    values = value if np.iterable(value) else (value,) * rank
+    try:
+        values = tuple(operator.index(v) for v in values)
+    except TypeError:
+        values = ()
+    if len(values) != rank or min(values) < 1:
         raise ValueError(
-            f"Expected one integer or {rank} of them, one per spatial axis. "
-            f"Received: {value}"
+            f"Expected one positive integer or {rank} of them, one per spatial axis. "
+            f"Received: {value!r}"
         )
-    return value
+    return values
+
+
+def check_size(name, value):
+    """Raise unless ``value`` is a positive integer."""
+    if not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be a positive integer. Received: {value!r}")
 
 
 def check_kernel(kernel):

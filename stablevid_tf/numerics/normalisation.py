@@ -10,7 +10,7 @@ _TINY = 1e-12
 
 def check_norms(alpha, beta):
     """Raise unless ``alpha > 0`` and ``0 < beta <= 1``."""
-    if not alpha > 0:
+    if not 0 < alpha < float("inf"):
         raise ValueError(
             "alpha is the spectral norm to hold and must be positive, e.g. 2.0. "
             f"Received: alpha={alpha}"
@@ -19,6 +19,15 @@ def check_norms(alpha, beta):
         raise ValueError(
             "beta is the stable rank to hold, as a fraction of full rank, in (0, 1]; "
             f"1 leaves it free. Received: beta={beta}"
+        )
+
+
+def check_decomposition(name):
+    """Raise unless ``name`` is one of the two ways to split a kernel."""
+    if name not in ("projected", "gradient"):
+        raise ValueError(
+            "decomposition must be 'projected' (norm alpha, stable rank beta) or "
+            f"'gradient' (as printed). Received: {name!r}"
         )
 
 
@@ -76,6 +85,7 @@ def srnc_kernel(
     Returns:
         A tensor of the kernel's shape.
     """
+    check_decomposition(decomposition)
     u, v = ops.stop_gradient(u), ops.stop_gradient(v)
     p = ops.stop_gradient(backend.conv_kernel_grad(v, u, kernel, strides, padding))
     unit = kernel / (ops.sum(kernel * p) + _TINY)
@@ -87,7 +97,7 @@ def srnc_kernel(
             s2 = unit - s1
             rank = operator_rank(kernel, size, strides, padding)
             gamma = _root(weigh(s1), weigh(s2), weigh(unit), beta * rank)
-        elif decomposition == "gradient":
+        else:
             s1, s2 = p, unit - p
             cells = 1
             for n in size:
@@ -95,11 +105,6 @@ def srnc_kernel(
             m = min(kernel.shape[-2:])
             gamma = (max(beta * m - 1 / cells, 0.0) ** 0.5) / (
                 ops.sqrt(ops.sum(s2 * s2)) + _TINY
-            )
-        else:
-            raise ValueError(
-                "decomposition must be 'projected' (norm alpha, stable rank beta) or "
-                f"'gradient' (as printed). Received: {decomposition!r}"
             )
         gamma = ops.clip(gamma, 0.0, 1.0)
         unit = s1 + gamma * s2

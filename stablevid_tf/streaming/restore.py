@@ -31,15 +31,14 @@ def restore(model, frames, strategy=None):
             with NaN. The message names the frame, counting from 0.
 
     Example:
-        >>> from stablevid_tf import zoo, streaming
-        >>> model = zoo.load("tiny")
-        >>> frames = (np.random.rand(32, 32, 3) for _ in range(4))
+        >>> from stablevid_tf import models, streaming
+        >>> model = models.build("vresnet_feat", features=8, blocks=1)
+        >>> frames = (np.full([32, 48, 3], t / 3) for t in range(3))
         >>> for frame in streaming.restore(model, frames):
         ...     print(frame.shape)
-        (32, 32, 3)
-        (32, 32, 3)
-        (32, 32, 3)
-        (32, 32, 3)
+        (32, 48, 3)
+        (32, 48, 3)
+        (32, 48, 3)
     """
     if strategy is not None:
         raise ValueError(f"strategy is None so far. Received: strategy={strategy!r}")

@@ -56,9 +56,18 @@ def restore_file(
             target are the same.
 
     Example:
-        >>> from stablevid_tf import zoo, streaming
-        >>> model = zoo.load("tiny")  # doctest: +SKIP
-        >>> streaming.restore_file(model, "in.mp4", "out.mp4")  # doctest: +SKIP
+        >>> import tempfile
+        >>> from stablevid_tf import models, streaming
+        >>> from stablevid_tf.data.images_writer import ImageWriter
+        >>> folder = tempfile.mkdtemp()
+        >>> with ImageWriter(folder + "/in") as out:
+        ...     for time in range(3):
+        ...         out.write(np.zeros([32, 48, 3]), time)
+        >>> model = models.build("vresnet_feat", features=8, blocks=1)
+        >>> streaming.restore_file(
+        ...     model, folder + "/in", folder + "/out.mp4", rate=25, progress=False
+        ... )
+        3
     """
     refuse_same(source, target)
     with contextlib.ExitStack() as stack:

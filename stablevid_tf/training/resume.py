@@ -1,4 +1,5 @@
 import os
+import random
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,9 @@ class Resume(keras.callbacks.Callback):
     its name only when complete: a run killed at any moment goes on from its last
     whole epoch, sees the same batches again, and ends where the unbroken run ends
     (bit for bit on one device).
+
+    Python's ``random`` is seeded with the epoch's number at its start, for the order
+    in which Keras takes the batches.
 
     Keras' ``BackupAndRestore`` works too, but knows nothing of the data's epoch and
     writes two files that a kill can leave apart.
@@ -53,6 +57,8 @@ class Resume(keras.callbacks.Callback):
             self.model._initial_epoch = int(file.attrs["epoch"])
 
     def on_epoch_begin(self, epoch, logs=None):
+        # Keras shuffles the order of batches with Python's own generator.
+        random.seed(epoch)
         if self.dataset is not None:
             self.dataset.epoch = epoch
 

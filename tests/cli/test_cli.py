@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stablevid_tf.cli.main import main
 from stablevid_tf.data.images_writer import ImageWriter
@@ -71,6 +72,16 @@ def test_options_may_stand_anywhere(folder, same):
     assert main(words.split()) == 0
     with open_video("out.mp4") as video:
         assert video.info.rate == 30
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_what_is_lost_is_said_once(folder, same, capsys):
+    for number in range(3):
+        Image.new("RGBA", (32, 24)).save(folder / "in" / f"alpha{number}.png")
+    assert main(["restore", "in", "out", "--model", "x"]) == 0
+    shown = capsys.readouterr().err
+    assert shown.count("stablevid: note:") == 1
+    assert "transparency is dropped" in shown
 
 
 def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):

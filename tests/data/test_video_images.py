@@ -106,7 +106,7 @@ def test_bad_input(tmp_path, folder):
         open_video(empty)
     with pytest.raises(FileNotFoundError, match="no file fits"):
         open_video(tmp_path / "*.png")
-    with pytest.raises(VideoError, match="notes.txt, which is no image"):
+    with pytest.raises(VideoError, match=r"notes\.txt, which is no image"):
         open_video(folder / "*")
     for rate in (0, -1, "fast", "1/0"):
         with pytest.raises(ValueError, match="frames per second"):

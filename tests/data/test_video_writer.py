@@ -232,7 +232,7 @@ def test_a_folder_with_other_things_is_never_replaced(tmp_path, clips):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").touch()
     with (
-        pytest.raises(VideoError, match="thesis.tex"),
+        pytest.raises(VideoError, match=r"thesis\.tex"),
         create_video(tmp_path / "out", info, overwrite=True),
     ):
         pass
@@ -257,7 +257,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, clips, name):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
         with (
-            pytest.raises(VideoError, match="cannot be written .*large"),
+            pytest.raises(VideoError, match=r"cannot be written .*large"),
             create_video(tmp_path / name, info) as out,
         ):
             for time in range(4):

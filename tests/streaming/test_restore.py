@@ -67,7 +67,7 @@ def test_what_cannot_stream_is_refused_before_any_frame(delay):
     class Bidirectional:
         name, channels, causal = "birlsp", 3, False
 
-    with pytest.raises(ValueError, match="'birlsp' has no `step`.*whole clip"):
+    with pytest.raises(ValueError, match=r"'birlsp' has no `step`.*whole clip"):
         streaming.restore(Bidirectional(), frames(1))
     with pytest.raises(ValueError, match="strategy='burst'"):
         streaming.restore(delay(), frames(1), strategy="burst")

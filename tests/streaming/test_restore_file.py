@@ -117,6 +117,11 @@ def test_input_as_output_is_refused(tmp_path, source, delay):
     assert source.read_bytes() == before
 
 
+def test_a_folder_says_that_it_holds_no_sound(tmp_path):
+    with pytest.warns(UserWarning, match="holds no sound"):
+        create_video(tmp_path / "out", info(sound=tmp_path / "in.mp4"))
+
+
 class Failing:
     """Fails at the fourth frame in one of three ways."""
 

@@ -1,7 +1,7 @@
 """tiny: VResNet-feat with 16 features and SRN-C, for tests and slow machines.
 
 Reproduces: nothing; the recipe of vresnet_feat_srnc at a sixteenth of its cost.
-Data: a folder of video clips (--data); what the shipped weights saw stands in README.md.
+Data: a folder of video clips (--data); README.md says what the shipped weights saw.
 """
 
 import argparse

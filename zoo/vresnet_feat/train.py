@@ -3,7 +3,7 @@
 Reproduces: the unconstrained model of Tanay et al., "Diagnosing and Preventing
     Instabilities in Recurrent Video Processing", tables 1 and 2, at a budget a CPU can
     pay. It may diverge on long videos: a baseline, not for operation.
-Data: a folder of video clips (--data); what the shipped weights saw stands in README.md.
+Data: a folder of video clips (--data); README.md says what the shipped weights saw.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """vresnet_feat_loop: VResNet-feat, only its feedback loops held to a gain below 1.
 
 Reproduces: nothing published. The paper constrains every convolution; here only the
-    slices of kernels that see a state are held, so that the recurrence is a contraction.
-Data: a folder of video clips (--data); what the shipped weights saw stands in README.md.
+    slices of kernels that see a state are held: the recurrence is a contraction.
+Data: a folder of video clips (--data); README.md says what the shipped weights saw.
 """
 
 import argparse

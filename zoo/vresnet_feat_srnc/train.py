@@ -2,7 +2,7 @@
 
 Reproduces: the soft Lipschitz constraint of Tanay et al., "Diagnosing and Preventing
     Instabilities in Recurrent Video Processing", table 3, at a budget a CPU can pay.
-Data: a folder of video clips (--data); what the shipped weights saw stands in README.md.
+Data: a folder of video clips (--data); README.md says what the shipped weights saw.
 """
 
 import argparse

@@ -1,0 +1,54 @@
+"""From a training run to an entry."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from stablevid_tf.zoo.entries import read
+from stablevid_tf.zoo.load import load, sha256
+
+
+def pack(folder, weights):
+    """Put trained weights into an entry's folder.
+
+    Copies the weights, writes their sha256 into ``model.toml`` and a tiny input with
+    its output into ``pinned.npz``, by which a later version can be checked.
+
+    Args:
+        folder: the entry's folder, with a ``model.toml``.
+        weights: a ``.weights.h5`` file of the folded model, as
+            ``model.fold().save_weights(path)`` writes it.
+
+    Returns:
+        The loaded model.
+
+    Raises:
+        ValueError: the weights do not fit the architecture; the entry is left as it
+            was.
+
+    Example:
+        >>> from stablevid_tf import zoo
+        >>> zoo.pack("zoo/mine", "run/model.weights.h5")         # doctest: +SKIP
+    """
+    folder = Path(folder)
+    toml, target = folder / "model.toml", folder / read(folder)["weights"]["file"]
+    text, kept = toml.read_text(), target.read_bytes() if target.exists() else None
+    try:
+        shutil.copyfile(weights, target)
+        line = f'sha256 = "{sha256(target)}"'
+        toml.write_text(re.sub(r'^sha256 = ".*"$', line, text, flags=re.M))
+        model = load(folder)
+    except BaseException:
+        toml.write_text(text)
+        target.unlink(missing_ok=True)
+        if kept is not None:
+            target.write_bytes(kept)
+        raise
+    frames = np.random.default_rng(0).random((1, 3, 16, 24, model.channels))
+    frames = frames.astype("float32")
+    np.savez_compressed(
+        folder / "pinned.npz", input=frames, output=model.predict(frames, verbose=0)
+    )
+    return model

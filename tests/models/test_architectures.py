@@ -1,0 +1,136 @@
+"""The list of architectures: names, parameter counts, arguments, errors.
+
+Tested: every count that the papers' tables give; that every name builds; what `build`
+refuses, and in which words.
+Not tested: what the models compute (tests/cells, test_restorers.py).
+"""
+
+import pytest
+
+from stablevid_tf import models
+from stablevid_tf.constraints import SRNC
+
+# 64 features, ten body convolutions, RGB; from the layer lists of the papers.
+COUNTS = {
+    "vdncnn_single": 372_803,
+    "vresnet_single": 372_803,
+    "vdncnn_frame": 374_531,
+    "vresnet_frame": 374_531,
+    "vdncnn_feat": 741_443,
+    "vresnet_feat": 557_123,
+    "vdncnn_rlsp": 409_667,
+    "vresnet_rlsp": 409_667,
+    "vdncnn_single_mf3": 376_259,
+    "vresnet_single_mf3": 376_259,
+    "vdncnn_single_mf7": 383_171,
+    "vresnet_single_mf7": 383_171,
+    "vdncnn_shift": 741_443,
+    "vresnet_shift": 557_123,
+    "vdncnn_birlsp": 817_539,
+    "vresnet_birlsp": 817_539,
+}
+
+
+def conv(cin, cout):
+    return 9 * cin * cout + cout
+
+
+@pytest.mark.parametrize("name, count", COUNTS.items())
+def test_parameter_counts(name, count):
+    assert models.build(name).count_params() == count
+
+
+def test_the_counts_follow_from_the_layer_lists():
+    f = 64
+    plain = conv(3, f) + 10 * conv(f, f) + conv(f, 3)
+    assert COUNTS["vresnet_single"] == plain
+    assert COUNTS["vresnet_frame"] == plain + conv(6, f) - conv(3, f)
+    assert COUNTS["vdncnn_feat"] == conv(3, f) + 10 * conv(2 * f, f) + conv(f, 3)
+    assert COUNTS["vresnet_feat"] == plain + 5 * (conv(2 * f, f) - conv(f, f))
+    assert COUNTS["vresnet_rlsp"] == plain + conv(2 * f, f) - conv(f, f)
+    assert COUNTS["vresnet_single_mf3"] == plain + conv(9, f) - conv(3, f)
+    trunk = 9 * conv(f, f) + conv(2 * f, f)
+    assert COUNTS["vdncnn_birlsp"] == conv(3, f) + 2 * trunk + conv(2 * f, 3)
+
+
+def test_constraints_add_no_trainable_parameter():
+    count = models.build("vresnet_feat", features=8, blocks=2).count_params()
+    for constraint in (
+        SRNC(2.0, 0.2, frame_size=8),
+        SRNC(2.0, 0.2, where="body", frame_size=8),
+        SRNC(0.9, where="loop", frame_size=8),
+    ):
+        model = models.build("vresnet_feat", features=8, blocks=2, constraint=constraint)
+        assert sum(w.numpy().size for w in model.trainable_weights) == count
+
+
+def test_widths_follow_the_arguments():
+    model = models.build("vresnet_frame", features=8, blocks=3, channels=1, scale=2)
+    # -frame at scale s sees the frame and s^2 times its channels of feedback.
+    assert model.count_params() == conv(1 + 4, 8) + 6 * conv(8, 8) + conv(8, 4)
+    model = models.build("vdncnn_feat_mf3", features=8, depth=4, scale=4)
+    assert model.count_params() == conv(9, 8) + 4 * conv(16, 8) + conv(8, 48)
+
+
+def test_every_name_builds_and_says_what_it_is():
+    names = models.names()
+    assert names == sorted(set(names))
+    assert set(COUNTS) <= set(names)
+    assert len(names) == 2 * 6 * 3
+    for name in names:
+        stages = "depth" if name.startswith("vdncnn") else "blocks"
+        model = models.build(name, features=4, **{stages: 2})
+        assert model.name == name
+        assert model.built
+        assert model.channels == 3
+        assert model.scale == 1
+        assert model.window == {"mf3": 3, "mf7": 7}.get(name.split("_")[-1], 1)
+        assert hasattr(model, "step") is ("birlsp" not in name)
+        assert model.causal is ("birlsp" not in name)
+
+
+@pytest.mark.parametrize(
+    "name, nearest",
+    [
+        ("vresnet_feet", "vresnet_feat"),
+        ("VRESNET_FEAT", None),
+        ("vdncnn_rslp", "vdncnn_rlsp"),
+        ("vresnet_feat_mf5", "vresnet_feat_mf"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_unknown_names(name, nearest):
+    with pytest.raises(ValueError, match="No architecture is named") as error:
+        models.build(name)
+    assert repr(name) in str(error.value)
+    assert "models.names()" in str(error.value)
+    if nearest:
+        assert f"nearest is '{nearest}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name, arguments, words",
+    [
+        ("vresnet_feat", {"depth": 4}, r"does not take \['depth'\].*blocks"),
+        ("vdncnn_feat", {"blocks": 4}, r"does not take \['blocks'\].*depth"),
+        ("vresnet_feat", {"window": 3}, r"does not take \['window'\]"),
+        ("vresnet_feat", {"scale": 3}, "scale 1, 2 or 4"),
+        ("vresnet_feat", {"scale": 0}, "scale 1, 2 or 4"),
+        ("vresnet_feat", {"features": 0}, "features must be a positive"),
+        ("vresnet_feat", {"features": 4.0}, "features must be a positive"),
+        ("vresnet_feat", {"channels": 0}, "channels must be a positive"),
+        ("vresnet_feat", {"blocks": 0}, "must be a positive integer"),
+        ("vdncnn_feat", {"depth": -1}, "must be a positive integer"),
+        ("vresnet_feat", {"constraint": "srnc"}, "constraint"),
+        ("vresnet_feat", {"dtype": "float37"}, "float37"),
+    ],
+)
+def test_wrong_arguments(name, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        models.build(name, **arguments)
+
+
+def test_beta_too_small_for_the_width_is_refused_when_built():
+    with pytest.raises(ValueError, match="more channels"):
+        models.build("vresnet_feat", features=8, constraint=SRNC(2.0, 0.01))

@@ -1,0 +1,290 @@
+"""Training that is killed goes on and ends where the unbroken run ends.
+
+Tested: SIGKILL at a random moment, with ClipDataset and a constrained model; what is
+left on disk; files of other models, damaged ones, and ones that are no resume file;
+Keras' own callbacks.
+Not tested: a power cut (only the order of write, flush and rename stands for it).
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from stablevid_tf import metrics, models
+from stablevid_tf.constraints import SRNC
+from stablevid_tf.data import ClipDataset
+from stablevid_tf.losses import Charbonnier
+from stablevid_tf.training import Resume
+
+EPOCHS = 6
+
+# Run here and in processes of its own; `pause` spreads the batches over time.
+PROGRAM = """
+import sys, time
+import keras
+from stablevid_tf import models
+from stablevid_tf.constraints import SRNC
+from stablevid_tf.data import ClipDataset
+from stablevid_tf.losses import Charbonnier
+from stablevid_tf.training import Resume
+
+
+def run(videos, folder, pause, epochs):
+    keras.utils.set_random_seed(1)
+    clips = ClipDataset(videos, frames=3, size=8, batch_size=2, steps=3, seed=5)
+    model = models.build(
+        "vresnet_feat", features=4, blocks=1, constraint=SRNC(1.0, 0.4, frame_size=8)
+    )
+    schedule = keras.optimizers.schedules.CosineDecay(1e-2, 3 * epochs)
+    model.compile(keras.optimizers.Adam(schedule), Charbonnier(), jit_compile=False)
+    wait = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda *_: time.sleep(pause)
+    )
+    model.fit(clips, epochs=epochs, callbacks=[Resume(folder, clips), wait], verbose=0)
+    return model
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+"""
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Two folders of eight frames."""
+    random = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        for t in range(8):
+            image = random.integers(0, 256, (16, 20, 3), dtype="uint8")
+            Image.fromarray(image).save(tmp_path / "videos" / name / f"{t}.png")
+    return tmp_path / "videos"
+
+
+def weights_in(folder):
+    with h5py.File(folder / "resume.weights.h5", "r") as file:
+        found = {"epoch": file.attrs["epoch"]}
+        file.visititems(
+            lambda name, node: (
+                found.update({name: node[()]}) if hasattr(node, "dtype") else None
+            )
+        )
+    return found
+
+
+def assert_equal(a, b):
+    assert a.keys() == b.keys()
+    assert len(a) > 10
+    for key in a:
+        np.testing.assert_array_equal(a[key], b[key], err_msg=key)
+
+
+def test_killed_at_any_moment(tmp_path, videos):
+    scope = {"__name__": "here"}
+    exec(PROGRAM, scope)
+    scope["run"](videos, tmp_path / "unbroken", 0, EPOCHS)
+
+    script, folder = tmp_path / "program.py", tmp_path / "broken"
+    script.write_text(PROGRAM)
+    command = [sys.executable, str(script), str(videos), str(folder)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [*command, "0.1", str(EPOCHS)], env=environment, stderr=subprocess.PIPE
+    )
+    limit = time.monotonic() + 120
+    while not (folder / "resume.weights.h5").exists():
+        assert process.poll() is None, process.stderr.read().decode()[-3000:]
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    # After the first epoch and before the last: any time within about 1.2 s.
+    delay = np.random.default_rng().uniform(0, 1.2)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, f"over before {delay:.2f} s"
+
+    left = weights_in(folder)["epoch"]
+    assert 1 <= left < EPOCHS
+    subprocess.run([*command, "0", str(EPOCHS)], env=environment, check=True)
+    # Bit for bit: weights, vectors, optimiser, counters.
+    assert_equal(weights_in(folder), weights_in(tmp_path / "unbroken"))
+
+
+def compiled(features=4, optimizer="adam"):
+    keras.utils.set_random_seed(0)
+    model = models.build("vresnet_feat", features=features, blocks=1)
+    model.compile(
+        optimizer, Charbonnier(), metrics=[metrics.PSNR("last")], jit_compile=False
+    )
+    return model
+
+
+def clip():
+    return np.random.default_rng(0).random((4, 2, 8, 8, 3), dtype="float32")
+
+
+def fit(model, *callbacks, epochs=2, **kwargs):
+    return model.fit(
+        clip(),
+        1 - clip(),
+        batch_size=2,
+        epochs=epochs,
+        shuffle=False,
+        callbacks=list(callbacks),
+        verbose=0,
+        **kwargs,
+    )
+
+
+def test_stopped_between_epochs_and_gone_on(tmp_path):
+    whole = compiled()
+    fit(whole, Resume(tmp_path / "whole"), epochs=4)
+    fit(compiled(), Resume(tmp_path / "parts"), epochs=1)
+    fit(compiled(), Resume(tmp_path / "parts"), epochs=3)
+    last = compiled()
+    history = fit(last, Resume(tmp_path / "parts"), epochs=4)
+    assert history.epoch == [3]
+    for a, b in zip(last.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert_equal(weights_in(tmp_path / "parts"), weights_in(tmp_path / "whole"))
+    # One file, nothing half-written beside it.
+    assert [p.name for p in (tmp_path / "parts").iterdir()] == ["resume.weights.h5"]
+
+
+def test_a_finished_run_trains_no_more(tmp_path):
+    model = compiled()
+    fit(model, Resume(tmp_path))
+    before = model.get_weights()
+    assert fit(model, Resume(tmp_path)).epoch == []
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_later_fit_of_its_own_starts_at_its_first_epoch(tmp_path):
+    fit(compiled(), Resume(tmp_path), epochs=2)
+    model = compiled()
+    fit(model, Resume(tmp_path), epochs=3)
+    # Without the callback it is an ordinary model again.
+    assert fit(model, epochs=2).epoch == [0, 1]
+
+
+def test_the_dataset_is_told_the_epoch(tmp_path):
+    class Counted:
+        epoch = 17
+
+    seen = []
+    watch = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda *_: seen.append(Counted.epoch)
+    )
+    fit(compiled(), Resume(tmp_path, Counted), watch, epochs=2)
+    fit(compiled(), Resume(tmp_path, Counted), watch, epochs=4)
+    assert seen == [0, 1, 2, 3]
+
+
+def other_width(path):
+    fit(compiled(8), Resume(path), epochs=1)
+
+
+def no_constraint_to_constraint(path):
+    model = models.build(
+        "vresnet_feat", features=4, blocks=1, constraint=SRNC(1.0, frame_size=8)
+    )
+    model.compile("adam", "mse", jit_compile=False)
+    fit(model, Resume(path), epochs=1)
+
+
+def truncated(path):
+    fit(compiled(), Resume(path), epochs=1)
+    file = path / "resume.weights.h5"
+    file.write_bytes(file.read_bytes()[:3000])
+
+
+def no_hdf5(path):
+    path.mkdir()
+    (path / "resume.weights.h5").write_text("not this")
+
+
+def weights_alone(path):
+    path.mkdir()
+    model = compiled()
+    fit(model, epochs=1)
+    model.save_weights(path / "resume.weights.h5")
+
+
+def other_optimizer(path):
+    fit(compiled(optimizer="sgd"), Resume(path), epochs=1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        other_width,
+        no_constraint_to_constraint,
+        truncated,
+        no_hdf5,
+        weights_alone,
+        other_optimizer,
+    ],
+)
+def test_a_wrong_file_is_refused_and_kept(tmp_path, make):
+    folder = tmp_path / "run"
+    make(folder)
+    before = (folder / "resume.weights.h5").read_bytes()
+    with pytest.raises(ValueError, match="cannot be resumed.*another folder"):
+        fit(compiled(), Resume(folder), epochs=2)
+    assert (folder / "resume.weights.h5").read_bytes() == before
+
+
+def test_keras_own_callbacks(tmp_path, videos):
+    clips = ClipDataset(videos, frames=2, size=12, batch_size=2, steps=2, workers=2)
+    model = compiled()
+    history = model.fit(
+        clips,
+        validation_data=clips,
+        epochs=2,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+            keras.callbacks.ModelCheckpoint(
+                tmp_path / "best.keras", monitor="val_psnr_last", mode="max"
+            ),
+            keras.callbacks.ModelCheckpoint(
+                tmp_path / "{epoch}.weights.h5", save_weights_only=True
+            ),
+            keras.callbacks.TensorBoard(tmp_path / "logs", histogram_freq=1),
+            Resume(tmp_path / "run", clips),
+        ],
+    )
+    assert set(history.history) == {"loss", "psnr_last", "val_loss", "val_psnr_last"}
+    assert np.isfinite(list(history.history.values())).all()
+    assert {p.name for p in tmp_path.glob("*.weights.h5")} == {
+        "1.weights.h5",
+        "2.weights.h5",
+    }
+    assert list((tmp_path / "logs" / "train").iterdir())
+    loaded = keras.models.load_model(tmp_path / "best.keras")
+    assert loaded.name == model.name
+
+
+def test_backup_and_restore_goes_on(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    backup = lambda: keras.callbacks.BackupAndRestore(tmp_path / "backup")  # noqa: E731
+    with pytest.raises(KeyboardInterrupt):
+        fit(compiled(), backup(), Stop(), epochs=4)
+    model = compiled()
+    assert fit(model, backup(), epochs=4).epoch == [2, 3]
+    whole = compiled()
+    fit(whole, epochs=4)
+    for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
