@@ -1,3 +1,4 @@
+import glob
 import hashlib
 import os
 import tempfile
@@ -26,7 +27,7 @@ class ClipDataset(keras.utils.PyDataset):
 
     Args:
         source: a folder of video files and of folders of frames (or of frames only),
-            a path or glob of one video, or a list of such paths.
+            a path of one video, a glob of videos, or a list of these.
         frames: frames per clip.
         size: side of the square crop in pixels.
         batch_size: clips per batch.
@@ -78,8 +79,8 @@ class ClipDataset(keras.utils.PyDataset):
             ("steps", steps),
         ):
             check_size(name, value)
-        low, high = (sigma, sigma) if np.isscalar(sigma) else sigma
-        if not 0 <= low <= high <= 255:
+        low, *middle, high = (sigma, sigma) if np.isscalar(sigma) else sigma
+        if middle or not 0 <= low <= high <= 255:
             raise ValueError(
                 "sigma is a noise level in units of 255, between 0 and 255, or (low, "
                 f"high). Received: {sigma!r}"
@@ -169,10 +170,15 @@ def list_videos(source):
     if isinstance(source, (list, tuple)):
         return [video for one in source for video in list_videos(one)]
     path = Path(source)
-    if not path.is_dir():
+    if not path.exists() and glob.has_magic(str(source)):
+        inside = sorted(Path(p) for p in glob.glob(str(source)))
+    elif not path.exists():
+        raise FileNotFoundError(f"{source}: there is no such file or folder")
+    elif not path.is_dir():
         return [path]
-    inside = sorted(path.iterdir())
-    if any(p.suffix.lower() in IMAGE_SUFFIXES for p in inside):
+    else:
+        inside = sorted(path.iterdir())
+    if path.is_dir() and any(p.suffix.lower() in IMAGE_SUFFIXES for p in inside):
         return [path]
     found = []
     for p in inside:

@@ -26,6 +26,12 @@ def prepare(a, b, y, crop):
                 "Frames must be floating point in [0, 1]: divide integers by 255. "
                 f"Received dtype: {x.dtype}"
             )
+    sides = [n for n in a.shape[-3:-1] if n is not None]
+    if crop < 0 or 2 * crop >= min(sides, default=2 * crop + 1):
+        raise ValueError(
+            f"crop must leave something of frames of {tuple(a.shape[-3:-1])} pixels. "
+            f"Received: crop={crop}"
+        )
     if crop:
         a, b = (x[..., crop:-crop, crop:-crop, :] for x in (a, b))
     if y:

@@ -1,5 +1,8 @@
 """Cells and clip networks as ``keras.Model``, and the list of architectures."""
 
+# A compiled model's .keras file names its loss and metrics: one import loads it.
+from stablevid_tf import losses as _losses  # noqa: F401
+from stablevid_tf import metrics as _metrics  # noqa: F401
 from stablevid_tf.models.architectures import build, names
 from stablevid_tf.models.clip_restorer import ClipRestorer
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer

@@ -26,7 +26,7 @@ class Resume(keras.callbacks.Callback):
             with an ``epoch``), or None.
 
     Raises:
-        ValueError: the file belongs to another model.
+        ValueError: the file belongs to another model or optimiser, or is damaged.
 
     Example:
         >>> from stablevid_tf.training import Resume
@@ -45,16 +45,20 @@ class Resume(keras.callbacks.Callback):
             return
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
+        wrong = ValueError(
+            f"{self.path} cannot be resumed: it belongs to another model or optimiser, "
+            "or is damaged. Give another folder, or remove the file to start again."
+        )
         try:
+            with h5py.File(self.path, "r") as file:
+                epoch, optimizer = int(file.attrs["epoch"]), file.attrs["optimizer"]
+            if optimizer != type(self.model.optimizer).__name__:
+                raise wrong
             self.model.load_weights(self.path)
-        except (ValueError, OSError) as error:
-            raise ValueError(
-                f"{self.path} cannot be resumed: it belongs to another model, or is "
-                "damaged. Give another folder, or remove the file to start again."
-            ) from error
-        with h5py.File(self.path, "r") as file:
-            # As keras.callbacks.BackupAndRestore does.
-            self.model._initial_epoch = int(file.attrs["epoch"])
+        except (ValueError, KeyError, OSError) as error:
+            raise wrong from error
+        # As keras.callbacks.BackupAndRestore does.
+        self.model._initial_epoch = epoch
 
     def on_epoch_begin(self, epoch, logs=None):
         # Keras shuffles the order of batches with Python's own generator.
@@ -62,11 +66,15 @@ class Resume(keras.callbacks.Callback):
         if self.dataset is not None:
             self.dataset.epoch = epoch
 
+    def on_train_end(self, logs=None):
+        self.model._initial_epoch = None
+
     def on_epoch_end(self, epoch, logs=None):
         partial = self.path.with_name("partial.weights.h5")
         self.model.save_weights(partial, overwrite=True)
         with h5py.File(partial, "r+") as file:
             file.attrs["epoch"] = epoch + 1
+            file.attrs["optimizer"] = type(self.model.optimizer).__name__
         with open(partial, "rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, self.path)

@@ -191,11 +191,11 @@ def test_inside_fit(random, length):
         clean = random.random((2, length, 12, 12, 3), dtype="float32")
         data, batches = (0.9 * clean, clean), [(0.9 * clean, clean)]
     found = model.evaluate(*data, verbose=0, return_dict=True)
-    # Zero weights: the model is the identity.
-    truth = np.concatenate([per_frame(sk_psnr, y, x).ravel() for x, y in batches])
-    assert found["psnr_mean"] == pytest.approx(truth.mean(), abs=1e-3)
-    truth = np.concatenate([per_frame(sk_ssim, y, x).ravel() for x, y in batches])
-    assert found["ssim_mean"] == pytest.approx(truth.mean(), abs=1e-4)
+    # Zero weights: the model is the identity. Clips count alike, long or short.
+    for name, function in (("psnr_mean", sk_psnr), ("ssim_mean", sk_ssim)):
+        clips = [per_frame(function, y, x).mean(1) for x, y in batches]
+        # float32 means and logarithms
+        assert found[name] == pytest.approx(np.concatenate(clips).mean(), abs=1e-4)
     history = model.fit(*data, verbose=0).history
     assert np.isfinite([v[0] for v in history.values()]).all()
 

@@ -46,7 +46,7 @@ def run(videos, folder, pause, epochs):
     schedule = keras.optimizers.schedules.CosineDecay(1e-2, 3 * epochs)
     model.compile(keras.optimizers.Adam(schedule), Charbonnier(), jit_compile=False)
     wait = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda *_: time.sleep(pause)
+        on_train_batch_end=lambda *_, **__: time.sleep(pause)
     )
     model.fit(clips, epochs=epochs, callbacks=[Resume(folder, clips), wait], verbose=0)
     return model
@@ -181,7 +181,7 @@ def test_the_dataset_is_told_the_epoch(tmp_path):
 
     seen = []
     watch = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda *_: seen.append(Counted.epoch)
+        on_epoch_begin=lambda *_, **__: seen.append(Counted.epoch)
     )
     fit(compiled(), Resume(tmp_path, Counted), watch, epochs=2)
     fit(compiled(), Resume(tmp_path, Counted), watch, epochs=4)

@@ -1,0 +1,118 @@
+"""What the benchmarks share: interleaved timing, ratios, and the written report.
+
+Imports NumPy and the standard library only, so that a process that holds another
+framework can use it too.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def arguments(doc, **defaults):
+    """An argument parser with ``--out`` and one ``--name`` per default given."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, value in defaults.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(value), default=value
+        )
+    parser.add_argument("--out", help="JSON file to write the figures to")
+    return parser
+
+
+def interleave(functions, rounds, warm=1):
+    """Seconds of each function, called once a round in an order drawn afresh.
+
+    Speed on a shared machine drifts by more than what is measured here: only calls
+    of one round are compared.
+
+    Args:
+        functions: ``{name: function}``; a function returns when its work is done.
+        rounds: how many times each is timed, after ``warm`` calls that are not.
+
+    Returns:
+        ``{name: array of seconds, one per round}``.
+    """
+    for function in functions.values():
+        for _ in range(warm):
+            function()
+    names, random = list(functions), np.random.default_rng(0)
+    seconds = {name: np.zeros(rounds) for name in names}
+    for i in range(rounds):
+        for name in random.permutation(names):
+            start = time.perf_counter()
+            functions[name]()
+            seconds[name][i] = time.perf_counter() - start
+    return seconds
+
+
+def spread(values):
+    """``{"median", "min", "max"}`` of some numbers."""
+    values = [float(v) for v in values]
+    return {
+        "median": statistics.median(values),
+        "min": min(values),
+        "max": max(values),
+    }
+
+
+def verdict(name, values, at_most=None, at_least=None, digits=3):
+    """Print the closing line of one requirement and return it as plain data."""
+    found = spread(values)
+    median = found["median"]
+    limit = at_most if at_most is not None else at_least
+    sign = "<=" if at_most is not None else ">="
+    met = median <= limit if at_most is not None else median >= limit
+    low, high = found["min"], found["max"]
+    print(
+        f"{name}: ratio {median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f}), "
+        f"required {sign} {limit:g}: {'met' if met else 'missed'}"
+    )
+    return {"name": name, **found, "required": f"{sign} {limit:g}", "met": bool(met)}
+
+
+def table(head, rows):
+    """Print rows of text and numbers under a head, in columns."""
+    lines = [[str(c) for c in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = zip(line, widths, strict=True)
+        print("  ".join(c.ljust(w) if c is line[0] else c.rjust(w) for c, w in cells))
+
+
+def write(path, **figures):
+    """Write the figures, with machine, date and command, to ``path`` if there is one."""
+    if not path:
+        return
+    figures = {
+        "command": " ".join(["python", *sys.argv]),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cpu": _cpu(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "load_average": os.getloadavg(),
+        },
+        **figures,
+    }
+    Path(path).write_text(json.dumps(figures, indent=1, default=float) + "\n")
+    print(f"written: {path}")
+
+
+def _cpu():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return models[0] if models else platform.machine()
