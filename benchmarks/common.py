@@ -66,16 +66,29 @@ def spread(values):
     }
 
 
-def verdict(name, values, at_most=None, at_least=None, digits=3):
-    """Print the closing line of one requirement and return it as plain data."""
+def verdict(
+    name,
+    values,
+    at_most=None,
+    at_least=None,
+    worst_at_most=None,
+    digits=3,
+    what="ratio",
+):
+    """Print the closing line of one requirement and return it as plain data.
+
+    ``at_most`` and ``at_least`` bind the median, ``worst_at_most`` the largest value.
+    """
     found = spread(values)
-    median = found["median"]
-    limit = at_most if at_most is not None else at_least
-    sign = "<=" if at_most is not None else ">="
-    met = median <= limit if at_most is not None else median >= limit
-    low, high = found["min"], found["max"]
+    median, low, high = found["median"], found["min"], found["max"]
+    if worst_at_most is not None:
+        limit, sign, met = worst_at_most, "<=", high <= worst_at_most
+    elif at_most is not None:
+        limit, sign, met = at_most, "<=", median <= at_most
+    else:
+        limit, sign, met = at_least, ">=", median >= at_least
     print(
-        f"{name}: ratio {median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f}), "
+        f"{name}: {what} {median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f}), "
         f"required {sign} {limit:g}: {'met' if met else 'missed'}"
     )
     return {"name": name, **found, "required": f"{sign} {limit:g}", "met": bool(met)}
@@ -91,7 +104,7 @@ def table(head, rows):
 
 
 def write(path, **figures):
-    """Write the figures, with machine, date and command, to ``path`` if there is one."""
+    """Write the figures, with machine, date and command, as JSON; no path, no file."""
     if not path:
         return
     figures = {

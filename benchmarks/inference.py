@@ -78,9 +78,7 @@ def main():
 
     common.table(("call", "median", "ratio", "min-max"), rows)
     verdicts = [common.verdict(name, ratio, at_most=1.02) for name, ratio in closing]
-    common.write(
-        options.out, options=vars(options), seconds=seconds, verdicts=verdicts
-    )
+    common.write(options.out, options=vars(options), seconds=seconds, verdicts=verdicts)
 
 
 if __name__ == "__main__":

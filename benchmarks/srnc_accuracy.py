@@ -5,7 +5,7 @@ alpha and beta: ||W|| against alpha, and the stable rank ||W||_F^2 / (||W||^2 n^
 against beta where beta binds (the trained kernel's own stable rank is larger). W is
 the operator of the layer's zero-padded convolution on n x n maps.
 How: the witness is NumPy and SciPy alone. Up to 16 channels W is written out as a
-matrix and decomposed (n = 12 or 10); from 32 on its norm comes from ARPACK from a
+matrix and decomposed (n = 10 or 8); from 32 on its norm comes from ARPACK from a
 random start (n = the layer's default, 64 pixels). "settled" is the kernel after
 --settle training steps with the trained kernel held still, "fresh" that of a layer
 whose vectors were never warmed, "printed" the algorithm as printed in the paper,
@@ -24,7 +24,7 @@ from scipy.sparse.linalg import LinearOperator, svds
 from stablevid_tf import backend
 from stablevid_tf.layers import SRNCConv2D
 
-SIZE = {8: 12, 16: 10}  # where W is written out as a matrix
+SIZE = {8: 10, 16: 8}  # where W is written out as a matrix
 LARGE = 64
 TAPS = [(y, x) for y in range(3) for x in range(3)]
 
@@ -54,9 +54,7 @@ def norm(kernel, n):
     kernel = kernel.astype("float64")
     if cin in SIZE:
         units = np.eye(n * n * cin).reshape(-1, n, n, cin)
-        return np.linalg.norm(
-            np.stack([convolve(kernel, e).ravel() for e in units]), 2
-        )
+        return np.linalg.norm(np.stack([convolve(kernel, e).ravel() for e in units]), 2)
     operator = LinearOperator(
         (n * n * cout, n * n * cin),
         matvec=lambda x: convolve(kernel, x.reshape(n, n, cin)).ravel(),
@@ -68,11 +66,9 @@ def norm(kernel, n):
 
 
 def stable_rank(kernel, n, norm_of_it):
-    """``||W||_F^2 / (||W||^2 n^2 m)``: the tap at (dy, dx) acts (n-|dy|)(n-|dx|) times."""
-    squared = sum(
-        (n - abs(y - 1)) * (n - abs(x - 1)) * np.sum(kernel[y, x].astype("float64") ** 2)
-        for y, x in TAPS
-    )
+    """``||W||_F^2 / (||W||^2 n^2 m)``, counting the positions where a tap acts."""
+    energy = np.sum(kernel.astype("float64") ** 2, axis=(2, 3))
+    squared = sum((n - abs(y - 1)) * (n - abs(x - 1)) * energy[y, x] for y, x in TAPS)
     return squared / (norm_of_it**2 * n * n * min(kernel.shape[2:]))
 
 
@@ -168,12 +164,15 @@ def main():
                 )
     verdicts = []
     for (name, what), off in worst.items():
+        line = f"srnc_accuracy {name}, {what} of {len(off)} kernels"
+        if name == "printed":
+            print(f"{line}: deviation {min(off):.3f}-{max(off):.3f}, nothing required")
+            continue
         limit = {"norm": 0.01, "stable rank": 0.03}[what]
-        line = f"srnc_accuracy {name} {what}, largest deviation of {len(off)}"
-        verdicts.append(common.verdict(line, [max(off)], at_most=limit, digits=5))
-    common.write(
-        options.out, options=vars(options), results=results, verdicts=verdicts
-    )
+        verdicts.append(
+            common.verdict(line, off, worst_at_most=limit, digits=5, what="deviation")
+        )
+    common.write(options.out, options=vars(options), results=results, verdicts=verdicts)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,9 @@ def main():
     options = parser.parse_args()
     if options.child:
         run = {"stream": child_stream, "compare": child_compare}[options.child]
-        print(json.dumps(run(options.model, options.long, options.width, options.height)))
+        print(
+            json.dumps(run(options.model, options.long, options.width, options.height))
+        )
         return
 
     same = child("compare", options, options.compare)
@@ -111,10 +113,11 @@ def main():
     name = f"streaming_memory peak, {options.long} against {SHORT} frames"
     verdicts = [
         common.verdict(
-            f"streaming_memory largest difference, {options.compare} frames",
+            f"streaming_memory against the whole clip, {options.compare} frames",
             [same["difference"]],
             at_most=1e-5,
             digits=8,
+            what="difference",
         ),
         common.verdict(name, ratios, at_most=1.05),
     ]

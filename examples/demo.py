@@ -6,7 +6,8 @@
 
 or `python examples/demo.py --help`. It leaves in `demo/`: `noisy.mp4` and
 `restored.mp4`; `comparison.png`, the last frame before and after with a detail of it;
-`psnr.png`, the PSNR of each frame. Memory does not grow with the video's length.
+`psnr.png`, the PSNR of each frame (of pictures clipped to [0, 1], as they are seen).
+Memory does not grow with the video's length.
 """
 
 import argparse
@@ -29,7 +30,8 @@ from stablevid_tf.data import VideoFrame, VideoInfo, create_video, open_video
 from stablevid_tf.data.video_colour import BT709, VideoColour
 
 TRAINED_SIGMA = 30.0
-PHOTOGRAPHS = ("astronaut", "coffee", "chelsea")  # all inside scikit-image's wheel
+# Inside scikit-image's wheel; how far across and down the frame lies.
+PHOTOGRAPHS = (("astronaut", 0.5, 0.05), ("coffee", 0.5, 0.5), ("chelsea", 0.5, 0.5))
 FRAMES, WIDTH, HEIGHT = 36, 416, 240
 
 
@@ -155,10 +157,10 @@ def _pan(count):
     from PIL import Image
 
     for t in range(count):
-        number, angle = t // _shot(count), t / 8
-        photograph = Image.fromarray(getattr(skimage.data, PHOTOGRAPHS[number])())
-        left = (photograph.width - WIDTH) / 2 + 10 * np.cos(angle)
-        top = (photograph.height - HEIGHT) / 2 + 10 * np.sin(angle)
+        name, across, down = PHOTOGRAPHS[t // _shot(count)]
+        photograph = Image.fromarray(getattr(skimage.data, name)())
+        left = (photograph.width - WIDTH) * across + 10 * np.cos(t / 8)
+        top = (photograph.height - HEIGHT) * down + 10 * np.sin(t / 8)
         # Fractions of a pixel: bicubic interpolation.
         image = photograph.resize(
             (WIDTH, HEIGHT), Image.BICUBIC, (left, top, left + WIDTH, top + HEIGHT)
@@ -271,10 +273,10 @@ def _comparison(result, path):
 
 
 def _detail(image):
-    """The square (top, left, side) where neighbouring pixels differ most."""
+    """The square (top, left, side) with the strongest edges."""
     grey = image.mean(axis=-1)
-    side = max(min(*grey.shape, 16), min(grey.shape) // 4)
-    change = np.abs(np.diff(grey, axis=0))[:, :-1] + np.abs(np.diff(grey, axis=1))[:-1]
+    side = max(min(*grey.shape, 16), min(grey.shape) // 3)
+    change = np.diff(grey, axis=0)[:, :-1] ** 2 + np.diff(grey, axis=1)[:-1] ** 2
     places = itertools.product(
         *(range(0, n - side + 1, max(1, side // 4)) for n in grey.shape)
     )

@@ -36,13 +36,14 @@ def main(argv=None):
     stable = SRNC(alpha=2.0, beta=0.1)
     model = models.build("vresnet_feat", features=args.features, constraint=stable)
     rate = keras.optimizers.schedules.CosineDecay(1e-3, args.epochs * args.steps)
-    model.compile(keras.optimizers.Adam(rate), Charbonnier(), [PSNR(frames="last")])
+    metrics = [PSNR(frames="last")]
+    model.compile(keras.optimizers.Adam(rate), Charbonnier(), metrics=metrics)
     callbacks = [
         Resume(args.run, clips),
         keras.callbacks.TensorBoard(f"{args.run}/logs", write_graph=False),
         keras.callbacks.ModelCheckpoint(f"{args.run}/model.keras"),
     ]
-    model.fit(clips, epochs=args.epochs, callbacks=callbacks, verbose=2)
+    model.fit(clips, epochs=args.epochs, verbose=2, callbacks=callbacks)
     model.fold().save(f"{args.run}/folded.keras")  # plain convolutions, for inference
 
 

@@ -78,8 +78,11 @@ def check_layer(make, args, folder):
     # Save and load: the same numbers.
     model.save(folder / "checked.keras")
     loaded = keras.models.load_model(folder / "checked.keras")
-    for x, y in zip(arrays(model.predict_on_batch(inputs)),
-                    arrays(loaded.predict_on_batch(inputs)), strict=True):
+    for x, y in zip(
+        arrays(model.predict_on_batch(inputs)),
+        arrays(loaded.predict_on_batch(inputs)),
+        strict=True,
+    ):
         np.testing.assert_array_equal(x, y)
 
     # Mixed precision: weights stay float32, outputs come near.

@@ -98,7 +98,9 @@ def test_one_public_class_a_file_and_no_framework_by_name(path):
     # A loop is described by three small records in one file.
     assert len(public) <= 1 or path.name == "loop.py"
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+        if isinstance(node, ast.Call) and isinstance(
+            node.func, ast.Name | ast.Attribute
+        ):
             called = getattr(node.func, "id", getattr(node.func, "attr", ""))
             assert called not in ("import_module", "__import__")
 

@@ -7,7 +7,7 @@ an error in the library cannot hide here.
 import math
 
 import numpy as np
-import scipy.linalg
+import scipy.sparse.linalg
 
 # --------------------------------------------------------------- one convolution
 
@@ -62,10 +62,13 @@ def norm(kernel, size, strides=1, padding="same"):
 
 
 def _largest(matrix):
-    """The largest singular value, from the smaller Gram matrix."""
-    gram = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
-    last = len(gram) - 1
-    return scipy.linalg.eigvalsh(gram, subset_by_index=[last, last])[0] ** 0.5
+    """The largest singular value, by Lanczos iterations to float64 precision."""
+    if min(matrix.shape) < 3:
+        return np.linalg.norm(matrix, 2)
+    start = np.random.default_rng(0).normal(size=min(matrix.shape))
+    return scipy.sparse.linalg.svds(
+        matrix, k=1, v0=start, return_singular_vectors=False
+    )[0]
 
 
 def stable_rank(kernel, size, strides=1, padding="same"):
@@ -76,7 +79,7 @@ def stable_rank(kernel, size, strides=1, padding="same"):
 
 def symbol_norm(kernel, grid=512):
     """``max_w ||K^(w)||`` of a 2D kernel on a fine grid, by direct summation."""
-    rows, columns, cin, cout = kernel.shape
+    rows, columns = kernel.shape[:2]
     w = 2 * np.pi * np.arange(grid) / grid
     best = 0.0
     down = np.exp(1j * np.outer(w, np.arange(rows)))
@@ -120,9 +123,8 @@ def kernel_gradient(u, v, kernel_shape, strides=1, padding="same"):
     p = np.zeros(kernel_shape)
     for at in np.ndindex(*outs):
         for tap in np.ndindex(*taps):
-            y, x = (
-                i * s - b + a for i, s, b, a in zip(at, strides, before, tap, strict=True)
-            )
+            y = at[0] * strides[0] - before[0] + tap[0]
+            x = at[1] * strides[1] - before[1] + tap[1]
             if 0 <= y < size[0] and 0 <= x < size[1]:
                 p[tap] += np.outer(v[0, y, x], u[0][at])
     return p
@@ -228,8 +230,9 @@ def _centre(frames, channels):
 def windows(clip, window):
     """Each frame with its neighbours: [B, T, H, W, window * C]."""
     length, half = clip.shape[1], window // 2
-    near = [np.clip(np.arange(length) + d, 0, length - 1) for d in range(-half, half + 1)]
-    return np.concatenate([clip[:, i] for i in near], -1)
+    t = np.arange(length)
+    near = range(-half, half + 1)
+    return np.concatenate([clip[:, np.clip(t + d, 0, length - 1)] for d in near], -1)
 
 
 def restore(recurrence, weights, clip, window=1, **settings):

@@ -135,12 +135,21 @@ def test_feat_scales_the_state_slice_alone():
 
 
 def test_the_declared_slices():
-    for name, count in (("vresnet_feat", 3), ("vdncnn_feat", 3), ("vresnet_shift", 0),
-                        ("vdncnn_single", 0), ("vresnet_birlsp", 2)):
+    for name, count in (
+        ("vresnet_feat", 3),
+        ("vdncnn_feat", 3),
+        ("vresnet_shift", 0),
+        ("vdncnn_single", 0),
+        ("vresnet_birlsp", 2),
+    ):
         assert len(build(name).loops()) == count
     (loop,) = build("vresnet_rlsp").loops()
     # Entry, K2 of the first block, two whole blocks.
-    assert [type(t).__name__ for t in loop.path] == ["ConvSlice", "Residual", "Residual"]
+    assert [type(t).__name__ for t in loop.path] == [
+        "ConvSlice",
+        "Residual",
+        "Residual",
+    ]
     (loop,) = build("vdncnn_frame").loops()
     assert len(loop.slices()) == 1 + 3 + 1
     assert loop.entry.start == 3
@@ -179,8 +188,10 @@ def test_cascade_inequality_of_vresnet_feat(trained):
     model = model.fold()
     body, size = model.cell.body, 8
     n = len(body)
-    norm = lambda conv, start=0, stop=None: witness.norm(  # noqa: E731
-        conv.kernel.numpy().astype("float64")[:, :, start:stop], size
+    norm = (
+        lambda conv, start=0, stop=None: witness.norm(  # noqa: E731
+            conv.kernel.numpy().astype("float64")[:, :, start:stop], size
+        )
     )
     gains = [norm(s.conv1, 4) * norm(s.conv2) for s in body]
     between = np.zeros((n, n))
@@ -200,7 +211,9 @@ def test_cascade_inequality_of_vresnet_feat(trained):
         )
         a, b = state, other
         for frame in frames:
-            before = np.array([np.linalg.norm(x - y) for x, y in zip(a, b, strict=True)])
+            before = np.array(
+                [np.linalg.norm(x - y) for x, y in zip(a, b, strict=True)]
+            )
             (_, a), (_, b) = model.step(frame, a), model.step(frame, b)
             after = np.array([np.linalg.norm(x - y) for x, y in zip(a, b, strict=True)])
             # Differences of float32 maps of size about 10: 1e-5 for rounding.

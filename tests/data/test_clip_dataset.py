@@ -39,6 +39,11 @@ def dataset(source, **arguments):
     return ClipDataset(source, **arguments)
 
 
+def write_again(folder):
+    """The frames of the `source` fixture."""
+    return [write_frames(folder / n, 6 + i, seed=i) for i, n in enumerate("abc")]
+
+
 def find(clip, videos):
     """Whether a clip of float frames was cut out of one of the videos."""
     clip = np.rint(clip * 255).astype("uint8")
@@ -132,7 +137,7 @@ def test_noise_is_fresh_in_every_batch_and_epoch(source):
 
 
 def test_clean_clips_are_cut_from_the_videos(source, tmp_path):
-    videos = [write_frames(tmp_path / "again" / n, 6 + i, seed=i) for i, n in enumerate("abc")]
+    videos = write_again(tmp_path / "again")
     _, clean = dataset(source, flip=False, batch_size=8)[0]
     assert all(find(clip, videos) for clip in clean)
     # Many places, not one.
@@ -140,7 +145,7 @@ def test_clean_clips_are_cut_from_the_videos(source, tmp_path):
 
 
 def test_flips(source, tmp_path):
-    videos = [write_frames(tmp_path / "again" / n, 6 + i, seed=i) for i, n in enumerate("abc")]
+    videos = write_again(tmp_path / "again")
     _, clean = dataset(source, batch_size=48)[0]
     counts = np.zeros((2, 2), int)
     for clip in clean:
@@ -211,7 +216,7 @@ def test_videos_that_give_no_clip_are_left_out_and_counted(source):
     Image.new("RGB", (50, 50)).save(source / "mixed" / "001.png")
     with pytest.warns(UserWarning, match=r"6 of 9 videos are left out.*First: "):
         clips = dataset(source)
-    videos = [write_frames(source.parent / n, 6 + i, seed=i) for i, n in enumerate("abc")]
+    videos = write_again(source.parent / "again")
     for i in range(4):
         for clip in clips[i][1]:
             assert any(
@@ -237,7 +242,10 @@ def test_no_video_is_an_error(tmp_path, kind):
         "missing": tmp_path / "nothing.mp4",
         "missing in a list": [tmp_path / "nothing.mp4"],
     }[kind]
-    with warnings.catch_warnings(), pytest.raises(FileNotFoundError, match="empty|nothing"):
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(FileNotFoundError, match=r"empty|nothing"),
+    ):
         warnings.simplefilter("ignore")
         dataset(source)
 

@@ -88,9 +88,7 @@ CASES = {
         (residual_stage, lambda: [images(4), images(2, 1)]),
     ],
     "SingleCell": [(cell(cells.SingleCell, window=3), lambda: [images(9), ()])],
-    "FrameCell": [
-        (cell(cells.FrameCell, scale=2), lambda: [images(3), (images(12),)])
-    ],
+    "FrameCell": [(cell(cells.FrameCell, scale=2), lambda: [images(3), (images(12),)])],
     "FeatCell": [
         (cell(cells.FeatCell), lambda: [images(3), (images(4), images(4))]),
         (
@@ -99,9 +97,7 @@ CASES = {
         ),
     ],
     "RLSPCell": [(cell(cells.RLSPCell), lambda: [images(3), (images(4),)])],
-    "ShiftCell": [
-        (cell(cells.ShiftCell), lambda: [images(3), (images(4), images(4))])
-    ],
+    "ShiftCell": [(cell(cells.ShiftCell), lambda: [images(3), (images(4), images(4))])],
     "BiRLSP": [(cell(cells.BiRLSP, scale=2), lambda: [clip(3)])],
 }
 
@@ -119,7 +115,8 @@ def test_no_public_class_is_forgotten():
 
 
 @pytest.mark.parametrize(
-    "name, index", [(name, i) for name, cases in CASES.items() for i in range(len(cases))]
+    "name, index",
+    [(name, i) for name, cases in CASES.items() for i in range(len(cases))],
 )
 def test_layer(name, index, tmp_path):
     make, args = CASES[name][index]

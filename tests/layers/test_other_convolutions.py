@@ -40,10 +40,14 @@ def matrix_values(kernel):
     return np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)
 
 
-@pytest.mark.parametrize("cin, cout, taps", [(4, 8, 3), (8, 4, 3), (1, 6, 2), (9, 6, 1)])
+@pytest.mark.parametrize(
+    "cin, cout, taps", [(4, 8, 3), (8, 4, 3), (1, 6, 2), (9, 6, 1)]
+)
 @pytest.mark.parametrize("beta", [1.0, 0.6, 0.3])
 def test_srn_is_the_equation(cin, cout, taps, beta):
-    layer = SRNConv2D(cout, taps, alpha=1.5, beta=max(beta, 0.3), kernel_initializer=normal())
+    layer = SRNConv2D(
+        cout, taps, alpha=1.5, beta=max(beta, 0.3), kernel_initializer=normal()
+    )
     if beta * min(cin * taps**2, cout) < 1:
         pytest.skip("out of reach")
     layer.build((None, None, None, cin))
@@ -110,7 +114,12 @@ def test_srn_beta_out_of_reach():
 
 @pytest.mark.parametrize(
     "start, stop, strides, padding",
-    [(None, None, 1, "same"), (3, None, 1, "same"), (1, 4, 1, "valid"), (0, 2, 2, "same")],
+    [
+        (None, None, 1, "same"),
+        (3, None, 1, "same"),
+        (1, 4, 1, "valid"),
+        (0, 2, 2, "same"),
+    ],
 )
 def test_gain_is_the_norm_of_the_slice(start, stop, strides, padding):
     layer = GainConv2D(
@@ -150,7 +159,7 @@ def test_scaling_a_slice(start, stop):
 
 @pytest.mark.parametrize("arguments", [{"start": 6}, {"start": 4, "stop": 4}])
 def test_an_empty_slice_is_an_error(arguments):
-    with pytest.raises(ValueError, match="start"):
+    with pytest.raises(ValueError, match="is empty"):
         GainConv2D(5, 3, **arguments, frame_size=8).build((None, None, None, 6))
 
 

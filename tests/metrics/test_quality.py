@@ -117,7 +117,9 @@ def test_errors(pair, call, words):
 
 
 @pytest.mark.parametrize("frames", ["first", "last", "mean"])
-@pytest.mark.parametrize("cls, function", [(metrics.PSNR, sk_psnr), (metrics.SSIM, sk_ssim)])
+@pytest.mark.parametrize(
+    "cls, function", [(metrics.PSNR, sk_psnr), (metrics.SSIM, sk_ssim)]
+)
 def test_classes(pair, cls, function, frames):
     a, b = pair
     metric = cls(frames=frames)

@@ -60,7 +60,9 @@ def test_constraints_add_no_trainable_parameter():
         SRNC(2.0, 0.2, where="body", frame_size=8),
         SRNC(0.9, where="loop", frame_size=8),
     ):
-        model = models.build("vresnet_feat", features=8, blocks=2, constraint=constraint)
+        model = models.build(
+            "vresnet_feat", features=8, blocks=2, constraint=constraint
+        )
         assert sum(w.numpy().size for w in model.trainable_weights) == count
 
 

@@ -350,8 +350,10 @@ def test_one_step_as_a_saved_model(tmp_path, name):
     state = model.initial_state(frames[:, 0])
     spec = tf.TensorSpec((None, None, None, 3), tf.float32)
     maps = keras.tree.map_structure(
-        lambda s: tf.TensorSpec((None,) * (s.shape.rank - 1) + tuple(s.shape[-1:])
-                                if s.shape.rank else (), s.dtype),
+        lambda s: tf.TensorSpec(
+            (None,) * (s.shape.rank - 1) + tuple(s.shape[-1:]) if s.shape.rank else (),
+            s.dtype,
+        ),
         state,
     )
     module = tf.Module()

@@ -237,7 +237,7 @@ def test_a_wrong_file_is_refused_and_kept(tmp_path, make):
     folder = tmp_path / "run"
     make(folder)
     before = (folder / "resume.weights.h5").read_bytes()
-    with pytest.raises(ValueError, match="cannot be resumed.*another folder"):
+    with pytest.raises(ValueError, match=r"cannot be resumed.*another folder"):
         fit(compiled(), Resume(folder), epochs=2)
     assert (folder / "resume.weights.h5").read_bytes() == before
 

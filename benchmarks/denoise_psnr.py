@@ -1,0 +1,136 @@
+"""How well entries denoise: PSNR on clips with Gaussian noise of sigma 30.
+
+Measured: PSNR in RGB of the restored frame, clipped to [0, 1], against the clean one,
+at frames 6, 20 and the eighth from the end (counted from 0; clips of fewer than 40
+frames: 6 only), per clip, and the mean over frame 6.
+How: noise of --sigma / 255 is added in float and not clipped, from a seed made of the
+clip's name; the model, with folded weights, runs from frame 0 through the clip. PSNR
+is computed here in NumPy. A bidirectional model sees the whole clip. --reference
+takes a CSV with the columns clip, frame, psnr and prints the gap beside.
+
+    python benchmarks/denoise_psnr.py vresnet_feat_srnc --clips FOLDER [--out F.csv]
+"""
+
+import argparse
+import csv
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from stablevid_tf import data, streaming
+from stablevid_tf.cli.load_model import load_model
+
+SHORT = 40
+COLUMNS = ("model", "clip", "frame", "noisy", "psnr", "reference", "gap")
+
+
+def measured_frames(length):
+    """The frames at which PSNR is taken."""
+    if length <= 6:
+        return [length - 1]
+    return [6] if length < SHORT else [6, 20, length - 8]
+
+
+def psnr(a, b):
+    error = np.clip(a.astype("float64"), 0, 1) - b
+    return -10 * np.log10(np.mean(error**2))
+
+
+def read(path):
+    """A clip as [T, H, W, 3] float32 in [0, 1]."""
+    with data.open_video(path) as video:
+        return np.stack([frame.image for frame in video]).astype("float32") / 255
+
+
+def add_noise(clean, name, sigma):
+    random = np.random.default_rng(zlib.crc32(name.encode()))
+    noise = random.standard_normal(clean.shape, dtype="float32")
+    return clean + noise * np.float32(sigma / 255)
+
+
+def restored(model, noisy, wanted):
+    """``{frame: restored}`` of the frames wanted."""
+    if not hasattr(model, "step"):
+        whole = model.fold().predict(noisy[None], verbose=0)[0]
+        return {t: whole[t] for t in wanted}
+    # Enough frames after the last one wanted for models that look ahead.
+    noisy = noisy[: max(wanted) + 1 + model.latency]
+    frames = enumerate(streaming.restore(model, noisy))
+    return {t: frame for t, frame in frames if t in wanted}
+
+
+def references(path):
+    if not path:
+        return {}
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {(row["clip"], int(row["frame"])): float(row["psnr"]) for row in rows}
+
+
+def measure(name, paths, options, reference):
+    model, rows = load_model(name), []
+    for path in paths:
+        clip = Path(path).stem
+        clean = read(path)
+        noisy = add_noise(clean, clip, options.sigma)
+        wanted = measured_frames(len(clean))
+        for t, frame in sorted(restored(model, noisy, wanted).items()):
+            row = dict.fromkeys(COLUMNS, "") | {"model": name, "clip": clip, "frame": t}
+            row["noisy"] = round(psnr(noisy[t], clean[t]), 3)
+            row["psnr"] = round(psnr(frame, clean[t]), 3)
+            if (clip, t) in reference:
+                row["reference"] = reference[clip, t]
+                row["gap"] = round(row["psnr"] - row["reference"], 3)
+            rows.append(row)
+            print(*(f"{row[key]!s:>12}" for key in COLUMNS), flush=True)
+    return rows
+
+
+def mean(rows, key):
+    return float(np.mean([row[key] for row in rows])) if rows else float("nan")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="+", help="entries, folders or .keras files")
+    parser.add_argument("--clips", nargs="+", required=True, help="folders or videos")
+    parser.add_argument("--sigma", type=float, default=30.0, help="in units of 255")
+    parser.add_argument("--reference", help="CSV with the columns clip, frame, psnr")
+    parser.add_argument("--only-reference", action="store_true", help="its clips only")
+    parser.add_argument("--out", help="CSV file to write")
+    options = parser.parse_args()
+
+    from stablevid_tf.data.clip_dataset import list_videos
+
+    reference = references(options.reference)
+    paths = list_videos(options.clips)
+    if options.only_reference:
+        known = {clip for clip, _ in reference}
+        paths = [path for path in paths if Path(path).stem in known]
+    print(*(f"{key:>12}" for key in COLUMNS))
+    rows = []
+    for name in options.names:
+        rows += measure(name, paths, options, reference)
+    for name in options.names:
+        first = [row for row in rows if row["model"] == name and row["frame"] == 6]
+        compared = [row for row in first if row["gap"] != ""]
+        print(
+            f"denoise_psnr {name}: mean PSNR at frame 6 {mean(first, 'psnr'):.2f} dB "
+            f"over {len(first)} clips (noisy {mean(first, 'noisy'):.2f}); over "
+            f"{len(compared)} with a reference: {mean(compared, 'psnr'):.2f} against "
+            f"{mean(compared, 'reference'):.2f}, gap {mean(compared, 'gap'):+.2f} dB"
+        )
+    if options.out:
+        with open(options.out, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        print(f"written: {options.out}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
