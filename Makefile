@@ -11,6 +11,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = bin/python -m pip install --quiet --disable-pip-version-check
 export TF_CPP_MIN_LOG_LEVEL = 3
+# Norms of many small matrices: on more threads OpenBLAS only waits.
+export OPENBLAS_NUM_THREADS = 1
 
 .PHONY: demo test lint wheel clean
 .DELETE_ON_ERROR:

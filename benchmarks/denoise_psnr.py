@@ -120,10 +120,14 @@ def main():
         compared = [row for row in first if row["gap"] != ""]
         print(
             f"denoise_psnr {name}: mean PSNR at frame 6 {mean(first, 'psnr'):.2f} dB "
-            f"over {len(first)} clips (noisy {mean(first, 'noisy'):.2f}); over "
-            f"{len(compared)} with a reference: {mean(compared, 'psnr'):.2f} against "
-            f"{mean(compared, 'reference'):.2f}, gap {mean(compared, 'gap'):+.2f} dB"
+            f"over {len(first)} clips (noisy {mean(first, 'noisy'):.2f})"
         )
+        if compared:
+            print(
+                f"denoise_psnr {name}: over the {len(compared)} with a reference "
+                f"{mean(compared, 'psnr'):.2f} against "
+                f"{mean(compared, 'reference'):.2f}: {mean(compared, 'gap'):+.2f} dB"
+            )
     if options.out:
         with open(options.out, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)

@@ -2,8 +2,8 @@
 
 Measured: seconds per frame of VResNet-feat with folded weights, a NumPy frame in and
 a NumPy frame out: ``model.step`` here, there the plain nn.Conv2d network of
-versus_pytorch_worker.py in eager mode under ``torch.inference_mode``, in contiguous and in channels_last
-layout; the better layout counts. float32 and bfloat16 (weights and features; the
+versus_pytorch_worker.py in eager mode under ``torch.inference_mode``, contiguous and
+channels_last; the better layout counts. float32 and bfloat16 (weights and features; the
 frame itself is added in float32 in both).
 How: one worker process per framework, each with all cores; only one works at a time:
 in every round each is asked once for --frames frames, in an order drawn afresh. The
@@ -28,26 +28,25 @@ TORCH = ("torch contiguous", "torch channels_last")
 
 
 def prepare(options, folder):
-    """Folded weights of an entry, or of a network from random ones, in both forms."""
+    """Folded weights of an entry, or random ones, in the form each side reads."""
     import keras
 
     from stablevid_tf import models, zoo
-    from stablevid_tf.constraints import SRNC
-    from stablevid_tf.models.restorer import convs
 
     keras.utils.set_random_seed(0)
     if options.entry:
         model = zoo.load(options.entry).fold()
     else:
-        # Norm 0.5: random weights whose state stays bounded.
-        model = models.build(
-            "vresnet_feat",
-            features=options.features,
-            constraint=SRNC(0.5, where="all"),
-        ).fold()
+        model = models.build("vresnet_feat", features=options.features)
+        random = np.random.default_rng(0)
+        for weight in model.trainable_weights:
+            # Smaller kernels: a random state that stays bounded. Biases that count.
+            noise = random.normal(0, 0.05, weight.shape)
+            weight.assign(noise if weight.name == "bias" else 0.25 * weight.numpy())
     model.save(f"{folder}/model.keras")
     arrays = {}
-    for i, conv in enumerate(convs(model.network)):
+    body = [conv for stage in model.cell.body for conv in stage.convs]
+    for i, conv in enumerate([model.cell.head, *body, model.cell.tail]):
         arrays[f"kernel{i}"] = np.asarray(conv.kernel, "float32")
         arrays[f"bias{i}"] = np.asarray(conv.bias, "float32")
     np.savez(f"{folder}/weights.npz", **arrays)

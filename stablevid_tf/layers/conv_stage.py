@@ -24,7 +24,10 @@ class ConvStage(keras.layers.Layer):
 
     def build(self, x_shape, extra_shape=None):
         *space, channels = x_shape
-        self.conv.build((*space, channels + (extra_shape[-1] if extra_shape else 0)))
+        # A convolution read from a file comes built.
+        if not self.conv.built:
+            extra = extra_shape[-1] if extra_shape else 0
+            self.conv.build((*space, channels + extra))
 
     def call(self, x, extra=None):
         inputs = x if extra is None else ops.concatenate([x, extra], axis=-1)

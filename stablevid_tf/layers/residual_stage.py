@@ -25,8 +25,12 @@ class ResidualStage(keras.layers.Layer):
 
     def build(self, x_shape, extra_shape=None):
         *space, channels = x_shape
-        self.conv1.build((*space, channels + (extra_shape[-1] if extra_shape else 0)))
-        self.conv2.build((*space, self.conv1.filters))
+        # A convolution read from a file comes built.
+        if not self.conv1.built:
+            extra = extra_shape[-1] if extra_shape else 0
+            self.conv1.build((*space, channels + extra))
+        if not self.conv2.built:
+            self.conv2.build((*space, self.conv1.filters))
 
     def call(self, x, extra=None):
         inputs = x if extra is None else ops.concatenate([x, extra], axis=-1)

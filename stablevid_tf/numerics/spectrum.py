@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, svds
+from threadpoolctl import threadpool_limits
 
 from stablevid_tf import backend
 from stablevid_tf.numerics.frobenius import conv_frobenius_squared, operator_rank
@@ -155,7 +156,9 @@ def _largest(symbol):
     if symbol.shape[-2] < symbol.shape[-1]:
         symbol = np.swapaxes(symbol, -1, -2)
     gram = np.conj(np.swapaxes(symbol, -1, -2)) @ symbol
-    return math.sqrt(max(np.linalg.eigvalsh(gram)[:, -1].max(), 0.0))
+    # One thread: on many small matrices BLAS threads cost more than they bring.
+    with threadpool_limits(1, "blas"):
+        return math.sqrt(max(np.linalg.eigvalsh(gram)[:, -1].max(), 0.0))
 
 
 def conv_norm(kernel, size, strides=1, padding="same"):

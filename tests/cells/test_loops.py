@@ -188,11 +188,11 @@ def test_cascade_inequality_of_vresnet_feat(trained):
     model = model.fold()
     body, size = model.cell.body, 8
     n = len(body)
-    norm = (
-        lambda conv, start=0, stop=None: witness.norm(  # noqa: E731
-            conv.kernel.numpy().astype("float64")[:, :, start:stop], size
-        )
-    )
+
+    def norm(conv, start=0, stop=None):
+        kernel = conv.kernel.numpy().astype("float64")
+        return witness.norm(kernel[:, :, start:stop], size)
+
     gains = [norm(s.conv1, 4) * norm(s.conv2) for s in body]
     between = np.zeros((n, n))
     for i in range(1, n):
