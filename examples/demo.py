@@ -26,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from stablevid_tf.cli.load_model import load_model
 from stablevid_tf.data import VideoFrame, VideoInfo, create_video, open_video
@@ -275,8 +276,8 @@ def _comparison(result, path):
 
 
 def _detail(image):
-    """The square (top, left, side) with the strongest edges."""
-    grey = image.mean(axis=-1)
+    """The square (top, left, side) with the strongest edges, fine texture aside."""
+    grey = gaussian_filter(image.mean(axis=-1), 2)
     side = max(min(*grey.shape, 16), min(grey.shape) // 3)
     change = np.diff(grey, axis=0)[:, :-1] ** 2 + np.diff(grey, axis=1)[:-1] ** 2
     places = itertools.product(

@@ -17,7 +17,6 @@ _COLD_ITERATIONS = 10
 _COLD_ROUNDS = 20
 
 
-
 @keras.saving.register_keras_serializable(package="stablevid_tf")
 class SRNCConv2D(ReparametrisedConv2D):
     """2D convolution with stable rank normalisation of the convolution (SRN-C).

@@ -37,22 +37,32 @@ def load(name, dtype=None):
     folder = folder_of(name)
     entry = read(folder)
     path = check_weights(folder, entry["weights"])
-    arguments = entry.get("arguments", {}) | {"dtype": dtype or "float32"}
-    model = models.build(entry["architecture"], **arguments)
+    dtype = dtype or "float32"
+    model = plain_model(entry, path, dtype)
+    if "constraint" not in entry:
+        return model
+    constrained = models.build(
+        entry["architecture"],
+        constraint=SRNC(**entry["constraint"]),
+        dtype=dtype,
+        **entry.get("arguments", {}),
+    )
+    constrained.adopt(model)
+    return constrained
+
+
+def plain_model(entry, path, dtype="float32"):
+    """An entry's architecture with plain convolutions and the weights in ``path``."""
+    name, arguments = entry["architecture"], entry.get("arguments", {})
+    model = models.build(name, dtype=dtype, **arguments)
     try:
         model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(
-            f"{path} does not hold the weights of {entry['architecture']} with "
-            f"{arguments}: {str(error).splitlines()[0]}"
+            f"{path} does not hold the weights of {name} with {arguments}: "
+            f"{str(error).splitlines()[0]}"
         ) from error
-    if "constraint" not in entry:
-        return model
-    constrained = models.build(
-        entry["architecture"], constraint=SRNC(**entry["constraint"]), **arguments
-    )
-    constrained.adopt(model)
-    return constrained
+    return model
 
 
 def check_weights(folder, weights):

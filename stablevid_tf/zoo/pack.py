@@ -1,19 +1,18 @@
 """From a training run to an entry."""
 
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
 
 from stablevid_tf.zoo.entries import read
-from stablevid_tf.zoo.load import load, sha256
+from stablevid_tf.zoo.load import load, plain_model, sha256
 
 
 def pack(folder, weights):
     """Put trained weights into an entry's folder.
 
-    Copies the weights, writes their sha256 into ``model.toml`` and a tiny input with
+    Puts the weights alone there, writes their sha256 into ``model.toml`` and a tiny input with
     its output into ``pinned.npz``, by which a later version can be checked.
 
     Args:
@@ -33,10 +32,12 @@ def pack(folder, weights):
         >>> zoo.pack("zoo/mine", "run/model.weights.h5")         # doctest: +SKIP
     """
     folder = Path(folder)
-    toml, target = folder / "model.toml", folder / read(folder)["weights"]["file"]
+    entry = read(folder)
+    toml, target = folder / "model.toml", folder / entry["weights"]["file"]
     text, kept = toml.read_text(), target.read_bytes() if target.exists() else None
     try:
-        shutil.copyfile(weights, target)
+        # Written anew: a compiled model's file holds the optimiser's state too.
+        plain_model(entry, weights).save_weights(target, overwrite=True)
         line = f'sha256 = "{sha256(target)}"'
         toml.write_text(re.sub(r'^sha256 = ".*"$', line, text, flags=re.M))
         model = load(folder)

@@ -184,7 +184,6 @@ def test_constrain_own_model(clips, capsys):
     words = [str(clips), "--features", "8", "--epochs", "3"]
     free, held, folded, projected = module.main(words)
     assert max(module.norms(free)) > 1.01
-    # Warm vectors trail the kernel by a step.
     assert max(module.norms(folded)) <= 1
     assert max(module.norms(projected)) < 1.1
     assert {type(layer).__module__.split(".")[0] for layer in folded.layers} <= {
@@ -212,7 +211,6 @@ def test_new_cell(clips, capsys):
     a, b = (random.random((1, 16, 16, 32), "float32") for _ in range(2))
     after = [np.asarray(cell(frame, (m,))[1][0]) for m in (a, b)]
     assert np.linalg.norm(after[0] - after[1]) <= 0.95 * np.linalg.norm(a - b)
-    # And it is a better restorer than doing nothing.
     rebuilt = type(folded).from_config(folded.get_config())
     assert rebuilt.cell.features == 32
 

@@ -248,6 +248,14 @@ def test_adopting_a_folded_kernel(random):
     assert_holds(layer, 1.0, 0.2)
 
 
+def test_folding_certifies_whatever_was_adopted(random):
+    layer = build(4, 4)
+    layer.adopt(layer.fold().kernel)
+    layer.kernel.assign(10 * layer.kernel.numpy())
+    # A guarantee does not rest on what others did to the weights.
+    assert numerics.conv_norm_bound(layer.fold().kernel.numpy()) <= 1.0
+
+
 def model_of(beta=0.2):
     keras.utils.set_random_seed(0)
     layer = SRNCConv2D(6, 3, alpha=2.0, beta=beta, frame_size=SIZE)
