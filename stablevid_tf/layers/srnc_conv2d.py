@@ -174,11 +174,11 @@ class SRNCConv2D(ReparametrisedConv2D):
             ``alpha``, so its norm is at most ``alpha`` at every frame size.
         """
         kernel = ops.convert_to_numpy(self.effective_kernel())
-        if float(self.folded) > 0:
-            return kernel
         bound = numerics.conv_norm_bound(kernel, self.strides)
+        if bound <= self.alpha:
+            return kernel
         # One part in a million lower: the product is rounded to float32.
-        return kernel * np.float32(min(1.0, self.alpha / bound * (1 - 1e-6)))
+        return kernel * np.float32(self.alpha / bound * (1 - 1e-6))
 
     def fold(self):
         """A plain ``keras.layers.Conv2D`` with a certified norm of at most alpha."""

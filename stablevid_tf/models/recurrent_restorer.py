@@ -85,6 +85,10 @@ class RecurrentRestorer(Restorer):
     def step(self, frame, state):
         """Restore one frame.
 
+        The kernels are those of a whole-clip call: of a loaded entry or a folded twin
+        the shipped ones, of a model in training the effective ones, computed anew at
+        every step. Fold such a model first (``model.fold().step``) where speed counts.
+
         Args:
             frame: [B, H, W, channels], float32 in [0, 1].
             state: from :meth:`initial_state` or the last step.
