@@ -12,8 +12,8 @@ from stablevid_tf.zoo.load import load, plain_model, sha256
 def pack(folder, weights):
     """Put trained weights into an entry's folder.
 
-    Puts the weights alone there, their sha256 into ``model.toml``, and a tiny input with
-    its output into ``pinned.npz``, by which a later version can be checked.
+    Puts the weights alone there, their sha256 into ``model.toml``, and a tiny input
+    with its output into ``pinned.npz``, by which a later version can be checked.
 
     Args:
         folder: the entry's folder, with a ``model.toml``.

@@ -82,7 +82,7 @@ def test_cell(recurrence, backbone, scale, window, skip):
     # Float32 through eight convolutions and four frames, against float64.
     tolerance = 2e-5 * np.abs(truth).max()
     np.testing.assert_allclose(found, truth, atol=tolerance)
-    if skip:
+    if skip and (scale, window) in ((1, 1), (2, 3)):
         # Compiled, with nothing known of the sizes: a while loop over time.
         traced = tf.function(
             lambda x: run(cell, x),

@@ -273,6 +273,7 @@ def test_keras_own_callbacks(tmp_path, videos):
     assert loaded.name == model.name
 
 
+@pytest.mark.large
 def test_backup_and_restore_goes_on(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
