@@ -6,7 +6,7 @@ against beta where beta binds (the trained kernel's own stable rank is larger). 
 the operator of the layer's zero-padded convolution on n x n maps.
 How: the witness is NumPy and SciPy alone. Up to 16 channels W is written out as a
 matrix and decomposed (n = 10 or 8); from 32 on its norm comes from ARPACK from a
-random start (n = the layer's default, 64 pixels). "settled" is the kernel after
+random start (n = --large, 32; 64, the layer's default, takes four times as long). "settled" is the kernel after
 --settle training steps with the trained kernel held still, "fresh" that of a layer
 whose vectors were never warmed, "printed" the algorithm as printed in the paper,
 settled. Trained kernels are the square 3x3 ones of the files, cut to the channels.
@@ -25,7 +25,6 @@ from stablevid_tf import backend
 from stablevid_tf.layers import SRNCConv2D
 
 SIZE = {8: 10, 16: 8}  # where W is written out as a matrix
-LARGE = 64
 TAPS = [(y, x) for y in range(3) for x in range(3)]
 
 
@@ -48,7 +47,7 @@ def convolve(kernel, maps):
 
 
 def adjoint(kernel, maps):
-    """Its adjoint: the same with every tap's matrix transposed and its offset turned."""
+    """Its adjoint: the same with taps transposed and offsets turned round."""
     return convolve(kernel[::-1, ::-1].transpose(0, 1, 3, 2), maps)
 
 
@@ -124,19 +123,20 @@ def kernels(channels, weights):
 
 
 def main():
-    parser = common.arguments(__doc__, settle=200)
+    parser = common.arguments(__doc__, settle=200, large=32)
     parser.add_argument("--weights", nargs="*", default=[], help=".weights.h5 files")
-    parser.add_argument("--channels", nargs="+", type=int, default=[8, 16, 32, 64])
+    parser.add_argument("--channels", nargs="+", type=int, default=[])
     parser.add_argument("--quick", action="store_true", help="a minute: 8 cases")
     options = parser.parse_args()
-    channels, alphas = options.channels, [0.5, 1.0, 2.0, 3.0]
+    channels, alphas = options.channels or [8, 16, 32, 64], [0.5, 1.0, 2.0, 3.0]
     betas = [1.0, 0.4, 0.2, 0.1, 0.05, 0.025]
     if options.quick:
-        channels, alphas, betas = [8, 16], [2.0], [1.0, 0.2, 0.1, 0.05]
+        channels, alphas = options.channels or [8, 16], [2.0]
+        betas = [1.0, 0.2, 0.1, 0.05]
 
     results, worst = [], {}
     for c in channels:
-        n = SIZE.get(c, LARGE)
+        n = SIZE.get(c, options.large)
         for source, kernel in kernels(c, options.weights).items():
             own = stable_rank(kernel, n, norm(kernel, n))
             for alpha, beta in [(a, b) for a in alphas for b in betas]:

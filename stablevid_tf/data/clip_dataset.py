@@ -12,7 +12,6 @@ import numpy as np
 from stablevid_tf.data.images_reader import IMAGE_SUFFIXES
 from stablevid_tf.data.video import open_video
 from stablevid_tf.data.video_error import VideoError
-from stablevid_tf.numerics.geometry import check_size
 
 _VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".ts")
 
@@ -78,7 +77,10 @@ class ClipDataset(keras.utils.PyDataset):
             ("batch_size", batch_size),
             ("steps", steps),
         ):
-            check_size(name, value)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"{name} must be a positive integer. Received: {value!r}"
+                )
         low, *middle, high = (sigma, sigma) if np.isscalar(sigma) else sigma
         if middle or not 0 <= low <= high <= 255:
             raise ValueError(
