@@ -6,10 +6,11 @@ against beta where beta binds (the trained kernel's own stable rank is larger). 
 the operator of the layer's zero-padded convolution on n x n maps.
 How: the witness is NumPy and SciPy alone. Up to 16 channels W is written out as a
 matrix and decomposed (n = 10 or 8); from 32 on its norm comes from ARPACK from a
-random start (n = --large, 32; 64, the layer's default, takes four times as long). "settled" is the kernel after
---settle training steps with the trained kernel held still, "fresh" that of a layer
-whose vectors were never warmed, "printed" the algorithm as printed in the paper,
-settled. Trained kernels are the square 3x3 ones of the files, cut to the channels.
+random start (n = --large, 32; 64, the layer's default, takes four times as long).
+"settled" is the kernel after --settle training steps with the trained kernel held
+still, "fresh" that of a layer whose vectors were never warmed, "printed" the algorithm
+as printed in the paper, settled. Trained kernels are the square 3x3 ones of the files,
+cut to the channels.
 Required: settled norm within 1 % of alpha, stable rank within 3 % of beta. "out of
 reach" marks what no kernel of that shape can have (beta m < 1/9).
 

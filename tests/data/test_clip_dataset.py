@@ -197,7 +197,7 @@ def test_video_files_folders_lists_and_globs(tmp_path, clips):
         tmp_path / "film.mkv",
         tmp_path / "frames",
         [tmp_path / "film.mkv", str(tmp_path / "frames")],
-        str(tmp_path / "frames" / "*.png"),
+        str(tmp_path / "*.mkv"),
     ):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
