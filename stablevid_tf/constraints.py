@@ -5,7 +5,7 @@ from keras import ops
 
 from stablevid_tf import numerics
 from stablevid_tf.layers.gain_conv2d import GainConv2D
-from stablevid_tf.layers.loop import Residual
+from stablevid_tf.layers.loop import Residual, branch_gain
 from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
 from stablevid_tf.layers.srnc_conv2d import SRNCConv2D
 from stablevid_tf.numerics.geometry import check_kernel, check_size
@@ -241,9 +241,7 @@ def loop_kernels(loops, alpha, norm):
                 rest = rest * norm(term)
             elif isinstance(term, Residual):
                 first, *_ = term.branch
-                product = 1.0
-                for part in term.branch:
-                    product = product * norm(part)
+                product = branch_gain(term, norm)
                 scale = _cap(1.0 / residuals, product)
                 kernels[first.conv] = first.conv.scaled_kernel(scale)
                 rest = rest * (1.0 + scale * product)

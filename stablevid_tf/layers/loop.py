@@ -51,9 +51,12 @@ class Loop:
 
 def term_gain(term, norm):
     """Gain bound of one term of a path."""
-    if isinstance(term, Residual):
-        product = 1.0
-        for part in term.branch:
-            product = product * norm(part)
-        return 1.0 + product
-    return norm(term)
+    return 1.0 + branch_gain(term, norm) if isinstance(term, Residual) else norm(term)
+
+
+def branch_gain(residual, norm):
+    """Gain bound of a residual's branch: the product of its norms."""
+    product = 1.0
+    for part in residual.branch:
+        product = product * norm(part)
+    return product

@@ -61,10 +61,8 @@ class Restorer(keras.Model):
 
     def check(self, frames, rank, axes):
         """Raise unless ``frames`` has the rank and the channels the model takes."""
-        shape, dtype = (
-            tuple(frames.shape),
-            keras.backend.standardize_dtype(frames.dtype),
-        )
+        shape = tuple(frames.shape)
+        dtype = keras.backend.standardize_dtype(frames.dtype)
         wrong = len(shape) != rank or shape[-1] not in (self.channels, None)
         if wrong or 0 in shape or "float" not in dtype:
             raise ValueError(
