@@ -94,6 +94,28 @@ def verdict(
     return {"name": name, **found, "required": f"{sign} {limit:g}", "met": bool(met)}
 
 
+def ratio_rows(took, base, label):
+    """Rows ``(label + name, median milliseconds, median ratio, min-max)``.
+
+    Args:
+        took: what :func:`interleave` gives.
+        base: the name whose times the others are divided by.
+        label: before each name.
+    """
+    rows = []
+    for name, times in took.items():
+        ratio = spread(times / took[base])
+        rows.append(
+            (
+                f"{label}{name}",
+                f"{1e3 * np.median(times):.1f} ms",
+                f"{ratio['median']:.3f}",
+                f"{ratio['min']:.3f}-{ratio['max']:.3f}",
+            )
+        )
+    return rows
+
+
 def table(head, rows):
     """Print rows of text and numbers under a head, in columns."""
     lines = [[str(c) for c in row] for row in (head, *rows)]

@@ -63,17 +63,8 @@ def main():
             options.rounds,
             warm=2,
         )
-        for name, times in took.items():
-            ratio = common.spread(times / took["plain"])
-            rows.append(
-                (
-                    f"{what}: {name}",
-                    f"{1e3 * np.median(times):.1f} ms",
-                    f"{ratio['median']:.3f}",
-                    f"{ratio['min']:.3f}-{ratio['max']:.3f}",
-                )
-            )
-            seconds[f"{what} {name}"] = list(times)
+        rows += common.ratio_rows(took, "plain", f"{what}: ")
+        seconds |= {f"{what} {name}": list(times) for name, times in took.items()}
         closing.append((f"inference {what}, folded", took["folded"] / took["plain"]))
 
     common.table(("call", "median", "ratio", "min-max"), rows)

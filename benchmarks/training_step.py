@@ -60,19 +60,13 @@ def main():
         took = common.interleave(steps, options.rounds, warm=2)
         del steps
         gc.collect()
-        for name, times in took.items():
-            ratio = common.spread(times / took["none"])
-            rows.append(
-                (
-                    f"{dtype}: {name}",
-                    f"{np.median(times):.3f} s",
-                    f"{ratio['median']:.3f}",
-                    f"{ratio['min']:.3f}-{ratio['max']:.3f}",
-                )
-            )
-            if name != "none":
-                closing.append((f"training_step {dtype} {name}", times / took["none"]))
-            seconds[f"{dtype} {name}"] = list(times)
+        rows += common.ratio_rows(took, "none", f"{dtype}: ")
+        seconds |= {f"{dtype} {name}": list(times) for name, times in took.items()}
+        closing += [
+            (f"training_step {dtype} {name}", times / took["none"])
+            for name, times in took.items()
+            if name != "none"
+        ]
 
     common.table(("step", "median", "ratio", "min-max"), rows)
     verdicts = [common.verdict(name, ratio, at_most=1.05) for name, ratio in closing]

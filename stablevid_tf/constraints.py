@@ -175,7 +175,7 @@ def effective_kernels(layer, training=False):
         if not isinstance(conv, GainConv2D)
     }
     if _where(layer) == "loop":
-        gains = {c: c.gain(training) for c in reparametrised(layer)}
+        gains = {c: c.gain(training) for c in _gain_convs(layer)}
         kernels |= loop_kernels(
             layer.loops(), layer.constraint.alpha, lambda part: gains[part.conv]
         )
@@ -196,7 +196,7 @@ def folded_kernels(layer):
                 ops.convert_to_numpy(conv.kernel)[..., conv.start : conv.stop, :],
                 conv.strides,
             )
-            for conv in reparametrised(layer)
+            for conv in _gain_convs(layer)
         }
         certified = loop_kernels(
             # One part in a million lower: kernels are rounded to float32.
@@ -219,6 +219,10 @@ def reparametrised(layer):
         for found in layer._flatten_layers(include_self=False)
         if isinstance(found, ReparametrisedConv2D)
     ]
+
+
+def _gain_convs(layer):
+    return [conv for conv in reparametrised(layer) if isinstance(conv, GainConv2D)]
 
 
 def loop_kernels(loops, alpha, norm):

@@ -10,10 +10,12 @@ import keras
 import numpy as np
 
 from stablevid_tf.data.images_reader import IMAGE_SUFFIXES
+from stablevid_tf.data.synthetic_motion import drift, margin
 from stablevid_tf.data.video import open_video
 from stablevid_tf.data.video_error import VideoError
 
 _VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".ts")
+_FASTEST = 64
 
 
 class ClipDataset(keras.utils.PyDataset):
@@ -34,6 +36,10 @@ class ClipDataset(keras.utils.PyDataset):
         sigma: standard deviation of the noise in units of 255: one number, or
             ``(low, high)`` to draw it for each clip.
         flip: mirror clips at random, left-right and up-down.
+        motion: None for the videos' own motion; a number to take single frames of
+            the videos instead and let each drift at a constant velocity, up to that
+            many pixels a frame along each axis (0 for still clips), by cubic
+            interpolation. The noise is fresh in every frame either way.
         grey: give one channel (the luma of BT.601, full range) instead of RGB.
         seed: integer.
         cache: folder for the decoded frames (3 bytes a pixel), kept and used again;
@@ -65,6 +71,7 @@ class ClipDataset(keras.utils.PyDataset):
         steps=100,
         sigma=30.0,
         flip=True,
+        motion=None,
         grey=False,
         seed=0,
         cache=None,
@@ -87,8 +94,18 @@ class ClipDataset(keras.utils.PyDataset):
                 "sigma is a noise level in units of 255, between 0 and 255, or (low, "
                 f"high). Received: {sigma!r}"
             )
+        if motion is not None and not 0 <= motion <= _FASTEST:
+            raise ValueError(
+                f"motion is a speed in pixels a frame, between 0 and {_FASTEST}, or "
+                f"None for the videos' own. Received: {motion!r}"
+            )
         self.frames = frames
         self.size = size
+        self.motion = motion
+        # What a clip is cut from: as many frames, of that side.
+        self._length, self._side = frames, size
+        if motion is not None:
+            self._length, self._side = 1, size + 2 * margin(frames, motion)
         self.batch_size = batch_size
         self.steps = steps
         self.sigma = (float(low), float(high))
@@ -100,7 +117,7 @@ class ClipDataset(keras.utils.PyDataset):
             self._temporary = tempfile.TemporaryDirectory(prefix="stablevid-")
             cache = self._temporary.name
         self._videos = self._open(list_videos(source), Path(cache))
-        starts = np.array([len(v) - frames + 1 for v in self._videos], float)
+        starts = np.array([len(v) - self._length + 1 for v in self._videos], float)
         self._share = starts / starts.sum()
 
     def _open(self, paths, cache):
@@ -113,21 +130,21 @@ class ClipDataset(keras.utils.PyDataset):
                 left_out.append(str(result))
                 continue
             length, height, width, _ = result.shape
-            if length < self.frames or min(height, width) < self.size:
+            if length < self._length or min(height, width) < self._side:
                 left_out.append(f"{path}: {length} frames of {width}x{height}")
                 continue
             videos.append(result)
         if left_out:
             warnings.warn(
                 f"{len(left_out)} of {len(paths)} videos are left out (unreadable, or "
-                f"smaller than {self.frames} frames of {self.size}x{self.size}). "
+                f"smaller than {self._length} frames of {self._side}x{self._side}). "
                 f"First: {left_out[0]}",
                 stacklevel=3,
             )
         if not videos:
             raise ValueError(
-                f"None of {len(paths)} videos gives clips of {self.frames} frames of "
-                f"{self.size}x{self.size} pixels. First: {left_out[0]}"
+                f"None of {len(paths)} videos gives clips of {self._length} frames of "
+                f"{self._side}x{self._side} pixels. First: {left_out[0]}"
             )
         return videos
 
@@ -150,10 +167,13 @@ class ClipDataset(keras.utils.PyDataset):
 
     def _clip(self, video, random):
         length, height, width, _ = video.shape
-        t = random.integers(length - self.frames + 1)
-        y = random.integers(height - self.size + 1)
-        x = random.integers(width - self.size + 1)
-        clip = video[t : t + self.frames, y : y + self.size, x : x + self.size]
+        t = random.integers(length - self._length + 1)
+        y = random.integers(height - self._side + 1)
+        x = random.integers(width - self._side + 1)
+        clip = video[t : t + self._length, y : y + self._side, x : x + self._side]
+        if self.motion is not None:
+            velocity = random.uniform(-self.motion, self.motion, size=2)
+            clip = drift(clip[0], self.frames, self.size, velocity)
         if self.flip:
             up, left = 1 - 2 * random.integers(2, size=2)
             clip = clip[:, ::up, ::left]

@@ -1,6 +1,8 @@
 """Singular values of a convolution: exact, bounded at every size, and measured."""
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, svds
@@ -155,10 +157,15 @@ def _largest(symbol):
     """``max_w ||K^(w)||``, from the smaller Gram matrix of each frequency."""
     if symbol.shape[-2] < symbol.shape[-1]:
         symbol = np.swapaxes(symbol, -1, -2)
-    gram = np.conj(np.swapaxes(symbol, -1, -2)) @ symbol
-    # One thread: on many small matrices BLAS threads cost more than they bring.
-    with threadpool_limits(1, "blas"):
-        return math.sqrt(max(np.linalg.eigvalsh(gram)[:, -1].max(), 0.0))
+
+    def largest(part):
+        gram = np.conj(np.swapaxes(part, -1, -2)) @ part
+        return np.linalg.eigvalsh(gram)[:, -1].max()
+
+    parts = np.array_split(symbol, math.ceil(len(symbol) / 256))
+    # One BLAS thread a matrix: many small ones are shared out whole.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return math.sqrt(max(0.0, *pool.map(largest, parts)))
 
 
 def conv_norm(kernel, size, strides=1, padding="same"):

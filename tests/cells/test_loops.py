@@ -12,7 +12,8 @@ import pytest
 import witness
 
 from stablevid_tf import models, numerics
-from stablevid_tf.constraints import SRNC, effective_kernels
+from stablevid_tf.constraints import SRNC, effective_kernels, folded_kernels
+from stablevid_tf.layers import SRNCConv2D
 from stablevid_tf.layers.loop import Residual
 
 ALPHA = 0.9
@@ -94,6 +95,18 @@ def test_ten_convolutions_on_one_loop():
             variable.assign(random.normal(size=variable.shape))
         (loop,) = model.fold().loops()
         assert certified(loop) <= ALPHA
+
+
+def test_a_cell_may_mix_in_another_constraint():
+    # A layer of its own beside the declared loops keeps its own constraint.
+    model = build("vresnet_feat", stages=1)
+    model.cell.beside = SRNCConv2D(4, 3, alpha=0.5, frame_size=8)
+    model.cell.beside.build((None, None, None, 4))
+    assert model.cell.beside in effective_kernels(model.cell)
+    kernels = folded_kernels(model.cell)
+    assert numerics.conv_norm_bound(kernels[model.cell.beside]) <= 0.5
+    (loop,) = model.loops()
+    assert loop.entry.conv in kernels
 
 
 @pytest.mark.parametrize("stages", [1, 2])
