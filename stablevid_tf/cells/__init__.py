@@ -9,6 +9,7 @@ from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
 from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.cells.rlsp_cell import RLSPCell
+from stablevid_tf.cells.rlsp_super_resolution import RLSPSuperResolution
 from stablevid_tf.cells.shift_cell import ShiftCell
 from stablevid_tf.cells.single_cell import SingleCell
 from stablevid_tf.cells.unroll import unroll, windows
@@ -18,6 +19,7 @@ __all__ = [
     "FeatCell",
     "FrameCell",
     "RLSPCell",
+    "RLSPSuperResolution",
     "RecurrentVideoCell",
     "ShiftCell",
     "SingleCell",

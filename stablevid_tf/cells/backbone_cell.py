@@ -6,6 +6,7 @@ from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.constraints import conv2d
 from stablevid_tf.layers.conv_stage import ConvStage
 from stablevid_tf.layers.loop import ConvSlice, Residual
+from stablevid_tf.layers.pixel_shuffle import depth_to_space
 from stablevid_tf.layers.residual_stage import ResidualStage
 from stablevid_tf.numerics.geometry import check_size
 
@@ -78,9 +79,10 @@ class BackboneCell(RecurrentVideoCell):
         second = self._conv(self.features, loop=whole)
         return ResidualStage(first, second, dtype=self.dtype_policy)
 
-    def _through(self, stage):
-        """The terms of a loop that passes through the whole of a stage."""
-        slices = tuple(ConvSlice(conv) for conv in stage.convs)
+    def _through(self, stage, stop=None):
+        """The terms of a way through a stage that enters its first ``stop`` inputs."""
+        first, *rest = stage.convs
+        slices = (ConvSlice(first, stop=stop), *(ConvSlice(conv) for conv in rest))
         return slices if self.backbone == "vdncnn" else (Residual(slices),)
 
     def features_of(self, frames):
@@ -100,13 +102,7 @@ class BackboneCell(RecurrentVideoCell):
 
     def image(self, out):
         """Depth-to-space: [B, H, W, C s^2] -> [B, s H, s W, C]."""
-        s = self.scale
-        if s == 1:
-            return out
-        batch, height, width, _ = ops.shape(out)
-        out = ops.reshape(out, (batch, height, width, s, s, self.channels))
-        out = ops.transpose(out, (0, 1, 3, 2, 4, 5))
-        return ops.reshape(out, (batch, height * s, width * s, self.channels))
+        return depth_to_space(out, self.scale)
 
     def get_config(self):
         return super().get_config() | {

@@ -1,4 +1,4 @@
-"""The list of architectures: a name is backbone_recurrence[_mfW]."""
+"""The list of architectures: backbone_recurrence[_mfW], and published networks."""
 
 import difflib
 
@@ -6,6 +6,7 @@ from stablevid_tf.cells.birlsp import BiRLSP
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
 from stablevid_tf.cells.rlsp_cell import RLSPCell
+from stablevid_tf.cells.rlsp_super_resolution import RLSPSuperResolution
 from stablevid_tf.cells.shift_cell import ShiftCell
 from stablevid_tf.cells.single_cell import SingleCell
 from stablevid_tf.models.clip_restorer import ClipRestorer
@@ -21,6 +22,8 @@ _RECURRENCES = {
 }
 _STAGES_ARGUMENT = {"vdncnn": "depth", "vresnet": "blocks"}
 _WINDOWS = {"": 1, "_mf3": 3, "_mf7": 7}
+# Networks that are one architecture: the cell and the arguments it takes.
+_PUBLISHED = {"rlsp": (RLSPSuperResolution, {"features", "constraint", "dtype"})}
 
 
 def names():
@@ -31,12 +34,13 @@ def names():
         >>> "vresnet_feat" in models.names()
         True
     """
-    return sorted(
+    combined = [
         f"{backbone}_{recurrence}{window}"
         for backbone in _STAGES_ARGUMENT
         for recurrence in _RECURRENCES
         for window in _WINDOWS
-    )
+    ]
+    return sorted([*combined, *_PUBLISHED])
 
 
 def build(name, **arguments):
@@ -47,6 +51,7 @@ def build(name, **arguments):
         features: channels inside (64).
         blocks: residual blocks of VResNet (5); depth: body convolutions of VDnCNN
             (10).
+            ``rlsp`` takes ``features``, ``constraint`` and ``dtype`` alone.
         channels: of an image (3); 1 for grey.
         scale: output pixels per input pixel along each axis (1); 2 and 4 for
             super-resolution.
@@ -73,24 +78,40 @@ def build(name, **arguments):
             f"No architecture is named {name!r}; the nearest is {near[0]!r}. "
             "stablevid_tf.models.names() lists them all."
         )
+    if name in _PUBLISHED:
+        network_class, allowed = _PUBLISHED[name]
+        _check(name, arguments, allowed)
+        network = network_class(**arguments)
+    else:
+        network = _combined(name, arguments)
+    model_class = ClipRestorer if isinstance(network, BiRLSP) else RecurrentRestorer
+    model = model_class(network, name=name)
+    model.build()
+    return model
+
+
+def _combined(name, arguments):
+    """The cell of a backbone and a recurrence."""
     backbone, recurrence, *mf = name.split("_")
     stages = _STAGES_ARGUMENT[backbone]
-    allowed = {"features", stages, "channels", "scale", "skip", "constraint", "dtype"}
-    unknown = sorted(set(arguments) - allowed)
-    if unknown:
-        raise ValueError(
-            f"{name} does not take {unknown}. Its arguments: {sorted(allowed)}"
-        )
+    _check(
+        name,
+        arguments,
+        {"features", stages, "channels", "scale", "skip", "constraint", "dtype"},
+    )
     if arguments.get("scale", 1) not in (1, 2, 4):
         raise ValueError(
             f"{name} restores at scale 1, 2 or 4. Received: {arguments['scale']!r}"
         )
     if stages in arguments:
         arguments["stages"] = arguments.pop(stages)
-    network = _RECURRENCES[recurrence](
-        backbone=backbone, window=int(mf[0][2:]) if mf else 1, **arguments
-    )
-    model_class = ClipRestorer if recurrence == "birlsp" else RecurrentRestorer
-    model = model_class(network, name=name)
-    model.build()
-    return model
+    window = int(mf[0][2:]) if mf else 1
+    return _RECURRENCES[recurrence](backbone=backbone, window=window, **arguments)
+
+
+def _check(name, arguments, allowed):
+    unknown = sorted(set(arguments) - allowed)
+    if unknown:
+        raise ValueError(
+            f"{name} does not take {unknown}. Its arguments: {sorted(allowed)}"
+        )

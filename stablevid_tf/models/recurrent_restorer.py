@@ -62,6 +62,24 @@ class RecurrentRestorer(Restorer):
         with cached_kernels(effective_kernels(self.cell, training)):
             return unroll(self.cell, frames)[0]
 
+    def load_public_weights(self, mapping):
+        """Take published weights in their own layout; returns the model.
+
+        Args:
+            mapping: ``{name: array}``, such as an opened .npz file; the cell's
+                documentation names the arrays (``rlsp``:
+                :class:`stablevid_tf.cells.RLSPSuperResolution`).
+
+        Raises:
+            ValueError: no weights of this architecture are public, or arrays are
+                missing or of another shape.
+        """
+        if not hasattr(self.cell, "load_public_weights"):
+            raise ValueError(f"No public weights are known for {self.name}.")
+        self.build()
+        self.cell.load_public_weights(mapping)
+        return self
+
     def initial_state(self, frame):
         """The state before the first frame.
 
