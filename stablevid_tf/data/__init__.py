@@ -1,5 +1,6 @@
 """Data: video files in and out, and clips to train on."""
 
+from stablevid_tf.data import sequences
 from stablevid_tf.data.images_reader import ImageReader
 from stablevid_tf.data.images_writer import ImageWriter
 from stablevid_tf.data.video import create_video, open_video
@@ -20,6 +21,7 @@ __all__ = [
     "VideoWriter",
     "create_video",
     "open_video",
+    "sequences",
 ]
 
 

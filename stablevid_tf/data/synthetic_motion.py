@@ -5,6 +5,32 @@ import math
 import numpy as np
 
 
+def window(image, place, size):
+    """What is seen of a picture through a square window between its pixels.
+
+    Cubic convolution (Keys, 1981, a = -1/2); exact where the place is whole.
+
+    Args:
+        image: [H, W, C], floating.
+        place: (row, column) of the window's first pixel; one pixel before it and two
+            behind its last one are needed along an axis where it is not whole.
+        size: side of the window in pixels.
+
+    Returns:
+        [size, size, C], the picture's own type; it may leave the picture's range.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf.data.synthetic_motion import window
+        >>> ramp = np.arange(8.0).reshape(8, 1, 1) * np.ones((8, 8, 1))
+        >>> window(ramp, (1.25, 2), size=4)[:, 0, 0]
+        array([1.25, 2.25, 3.25, 4.25])
+    """
+    for axis, start in enumerate(place):
+        image = _slide(image, axis, start, size)
+    return image
+
+
 def margin(frames, motion):
     """Pixels around a clip that :func:`drift` may look at.
 
@@ -16,20 +42,20 @@ def margin(frames, motion):
 
 
 def drift(image, frames, size, velocity):
-    """A clip panning over a picture, by cubic convolution (Keys, a = -1/2).
+    """A clip of a window that drifts over a picture, through its middle.
 
     Frame ``t`` is the picture seen through a window of ``size`` x ``size`` pixels
     whose centre is at ``velocity * (t - (frames - 1) / 2)`` from the picture's own.
 
     Args:
-        image: [H, W, C], larger than the window by :func:`margin` on each side.
+        image: [H, W, C] in 0...255, larger than the window by :func:`margin` on each
+            side.
         frames: frames of the clip.
         size: side of the window in pixels.
         velocity: (down, right), pixels a frame.
 
     Returns:
-        float32 [frames, size, size, C], in the picture's own range and clipped to
-        0...255.
+        float32 [frames, size, size, C], clipped to 0...255.
 
     Example:
         >>> import numpy as np
@@ -37,19 +63,28 @@ def drift(image, frames, size, velocity):
         >>> drift(np.zeros((12, 12, 3)), frames=3, size=8, velocity=(0.5, 0.0)).shape
         (3, 8, 8, 3)
     """
-    times = np.arange(frames) - (frames - 1) / 2
-    down = _weights(times * velocity[0], image.shape[0], size)
-    right = _weights(times * velocity[1], image.shape[1], size)
-    rows = np.tensordot(down, image.astype("float32"), axes=1)
-    clip = np.einsum("tjx,tixc->tijc", right, rows, optimize=True)
-    return np.clip(clip, 0, 255)
+    image = image.astype("float32")
+    middle = [(side - size) / 2 for side in image.shape[:2]]
+    clip = []
+    for time in np.arange(frames) - (frames - 1) / 2:
+        place = [m + time * v for m, v in zip(middle, velocity, strict=True)]
+        clip.append(window(image, place, size))
+    return np.clip(np.stack(clip), 0, 255)
 
 
-def _weights(offsets, length, size):
-    """Interpolation matrices [T, size, length] for windows at these offsets."""
-    start = (length - size) / 2 + offsets
-    places = start[:, None] + np.arange(size)
-    x = np.abs(places[..., None] - np.arange(length))
-    near = 1.5 * x**3 - 2.5 * x**2 + 1
-    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return np.where(x < 1, near, np.where(x < 2, far, 0)).astype("float32")
+def _slide(image, axis, place, size):
+    """``size`` pixels along an axis, from ``place`` on."""
+    first = math.floor(place)
+    x = place - first
+    if not x:
+        return image.take(range(first, first + size), axis)
+    keys = (
+        (-x + 2 * x**2 - x**3) / 2,
+        (2 - 5 * x**2 + 3 * x**3) / 2,
+        (x + 4 * x**2 - 3 * x**3) / 2,
+        (-(x**2) + x**3) / 2,
+    )
+    return sum(
+        np.float32(weight) * image.take(range(at, at + size), axis)
+        for at, weight in enumerate(keys, first - 1)
+    )

@@ -39,16 +39,19 @@ def load(name, dtype=None):
     path = check_weights(folder, entry["weights"])
     dtype = dtype or "float32"
     model = plain_model(entry, path, dtype)
-    if "constraint" not in entry:
-        return model
-    constrained = models.build(
-        entry["architecture"],
-        constraint=SRNC(**entry["constraint"]),
-        dtype=dtype,
-        **entry.get("arguments", {}),
-    )
-    constrained.adopt(model)
-    return constrained
+    if "constraint" in entry:
+        plain, model = (
+            model,
+            models.build(
+                entry["architecture"],
+                constraint=SRNC(**entry["constraint"]),
+                dtype=dtype,
+                **entry.get("arguments", {}),
+            ),
+        )
+        model.adopt(plain)
+    model.name = folder.name  # reports tell entries apart by it
+    return model
 
 
 def plain_model(entry, path, dtype="float32"):
