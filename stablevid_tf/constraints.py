@@ -235,9 +235,18 @@ def loop_kernels(loops, alpha, norm):
 
     Returns:
         ``{GainConv2D: kernel tensor}``.
+
+    Raises:
+        ValueError: a loop holds a warp.
     """
     kernels = {}
     for loop in loops:
+        if loop.warped:
+            raise ValueError(
+                f"The loop {loop.name!r} holds a warp, whose gain is bounded in the "
+                "infinity norm only; where='loop' holds spectral norms. Constrain "
+                "where='all' or 'body' instead"
+            )
         residuals = sum(isinstance(term, Residual) for term in loop.path)
         rest = 1.0
         for term in loop.path:

@@ -95,7 +95,7 @@ def test_one_public_class_a_file_and_no_framework_by_name(path):
     tree = ast.parse(path.read_text())
     classes = [n for n in tree.body if isinstance(n, ast.ClassDef)]
     public = [c.name for c in classes if not c.name.startswith("_")]
-    # A loop is described by three small records in one file.
+    # A loop is described by four small records in one file.
     assert len(public) <= 1 or path.name == "loop.py"
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(

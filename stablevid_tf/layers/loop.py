@@ -20,37 +20,73 @@ class Residual:
 
 
 @dataclasses.dataclass(frozen=True)
+class Warp:
+    """A bilinear warp by a flow that does not depend on the state.
+
+    Its weights are not negative and sum to 1 at most: gain 1 in the infinity norm, and
+    in that one only (many outputs may take the same input).
+    """
+
+
+@dataclasses.dataclass(frozen=True)
 class Loop:
     """A state's way from where it enters the network to where it is written again.
+
+    A cell lists its loops from first to last within a frame: a state may reach the
+    states of later loops, never that of an earlier one.
 
     Args:
         name: for reports.
         entry: the slice of the convolution that sees the state.
-        path: what follows on the loop, each a :class:`ConvSlice` or a
-            :class:`Residual`. ReLUs and global skips add no gain and are not named.
+        path: what else lies on the loop, each a :class:`ConvSlice`, a
+            :class:`Residual` or a :class:`Warp`. ReLUs and global skips add no gain
+            and are not named.
+        feed: the path on which the new state of the loop before it in the list, and
+            of no other, reaches this loop's state within the frame; None where that
+            is not said.
     """
 
     name: str
     entry: ConvSlice
-    path: tuple[ConvSlice | Residual, ...] = ()
+    path: tuple[ConvSlice | Residual | Warp, ...] = ()
+    feed: tuple[ConvSlice | Residual, ...] | None = None
+
+    @property
+    def warped(self):
+        """Whether the loop has a gain in the infinity norm only."""
+        return any(isinstance(term, Warp) for term in self.path)
 
     def slices(self):
         """Every convolution slice on the loop, the entry first."""
         found = [self.entry]
         for term in self.path:
-            found += term.branch if isinstance(term, Residual) else [term]
+            if isinstance(term, Residual):
+                found += term.branch
+            elif isinstance(term, ConvSlice):
+                found.append(term)
         return found
 
     def gain(self, norm):
-        """The loop's gain bound, given ``norm(conv_slice)``."""
-        gain = norm(self.entry)
-        for term in self.path:
-            gain = gain * term_gain(term, norm)
-        return gain
+        """The loop's gain bound, given ``norm(conv_slice)``.
+
+        The norm of every slice must be the infinity norm where the loop is
+        :attr:`warped`.
+        """
+        return norm(self.entry) * path_gain(self.path, norm)
+
+
+def path_gain(path, norm):
+    """Gain bound of a path: the product of its terms'."""
+    gain = 1.0
+    for term in path:
+        gain = gain * term_gain(term, norm)
+    return gain
 
 
 def term_gain(term, norm):
     """Gain bound of one term of a path."""
+    if isinstance(term, Warp):
+        return 1.0
     return 1.0 + branch_gain(term, norm) if isinstance(term, Residual) else norm(term)
 
 

@@ -6,15 +6,22 @@ the cascade inequality of VResNet-feat; that nothing is scaled up.
 Not tested: long runs (diagnostics and the benchmarks).
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import witness
 
 from stablevid_tf import models, numerics
-from stablevid_tf.constraints import SRNC, effective_kernels, folded_kernels
+from stablevid_tf.constraints import (
+    SRNC,
+    effective_kernels,
+    folded_kernels,
+    loop_kernels,
+)
 from stablevid_tf.layers import SRNCConv2D
-from stablevid_tf.layers.loop import Residual
+from stablevid_tf.layers.loop import Residual, Warp
 
 ALPHA = 0.9
 STAGES = {"vdncnn": "depth", "vresnet": "blocks"}
@@ -107,6 +114,13 @@ def test_a_cell_may_mix_in_another_constraint():
     assert numerics.conv_norm_bound(kernels[model.cell.beside]) <= 0.5
     (loop,) = model.loops()
     assert loop.entry.conv in kernels
+
+
+def test_a_warped_loop_cannot_be_held():
+    (loop,) = build("vresnet_feat", stages=1).loops()
+    warped = dataclasses.replace(loop, path=(Warp(), *loop.path))
+    with pytest.raises(ValueError, match="infinity norm only"):
+        loop_kernels([warped], 0.9, lambda part: 1.0)
 
 
 @pytest.mark.parametrize("stages", [1, 2])
