@@ -1,3 +1,6 @@
+import os
+import pkgutil
+import sys
 from pathlib import Path
 
 from stablevid_tf.cli.no_chatter import no_chatter
@@ -7,7 +10,9 @@ def load_model(name):
     """A model by the name a person types.
 
     Args:
-        name: an entry of the zoo, a folder with one, or a `.keras` file.
+        name: an entry of the zoo, a folder with one, a `.keras` file, or an import
+            path `package.module:name` of a model, a cell, or something that makes one
+            when called without arguments.
 
     Raises:
         FileNotFoundError: no such `.keras` file.
@@ -20,6 +25,41 @@ def load_model(name):
 
         import stablevid_tf.models  # noqa: F401  (makes its classes known to Keras)
         from stablevid_tf import zoo
-    if not name.endswith(".keras"):
-        return zoo.load(name)
-    return keras.saving.load_model(name, compile=False)
+    if name.endswith(".keras"):
+        return keras.saving.load_model(name, compile=False)
+    if ":" in name and not Path(name).exists():
+        return _imported(name)
+    return zoo.load(name)
+
+
+def noise_of(name):
+    """The noise level that an entry of the zoo was trained for, or None."""
+    from stablevid_tf.zoo import entries
+
+    try:
+        entry = entries.read(entries.folder_of(name))
+    except ValueError:
+        return None
+    return entry.get("input", {}).get("sigma")
+
+
+def _imported(path):
+    # As `python -m` does: what lies in the working directory can be imported.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{path} cannot be imported: {error}. Give package.module:name, from a "
+            "folder where Python finds the package"
+        ) from error
+    if isinstance(found, type) or not hasattr(found, "initial_state"):
+        try:
+            found = found()
+        except TypeError as error:
+            raise ValueError(
+                f"{path} must be a model, a cell, or make one when called without "
+                f"arguments: {error}"
+            ) from error
+    return found

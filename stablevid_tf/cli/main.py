@@ -7,14 +7,16 @@ import warnings
 
 from absl import flags
 
-from stablevid_tf.cli import restore, zoo
+from stablevid_tf.cli import diagnose, restore, zoo
 
-_COMMANDS = {"restore": restore, "zoo": zoo}
+_COMMANDS = {"restore": restore, "diagnose": diagnose, "zoo": zoo}
 _USAGE = """\
 Restores videos with recurrent models that stay stable at any length.
 
   stablevid restore IN OUT --model NAME
       a video file, a folder of images or a quoted pattern, into a video or a folder
+  stablevid diagnose MODEL
+      whether a model may run for hours: every test, and one report
   stablevid zoo list | card NAME
       the models there are
 

@@ -45,8 +45,8 @@ def same(monkeypatch):
 def test_help_is_quick_and_loads_neither_keras_nor_tensorflow(tmp_path):
     code = (
         "import sys; from stablevid_tf.cli.main import main\n"
-        "for words in (['--help'], ['restore', '--help'], ['zoo', '--help']):\n"
-        "    assert main(words) == 0\n"
+        "for words in ('', 'restore', 'diagnose', 'zoo'):\n"
+        "    assert main([*words.split(), '--help']) == 0\n"
         "assert not {'keras', 'tensorflow', 'av', 'numpy'} & set(sys.modules)"
     )
     done = subprocess.run(
@@ -98,7 +98,7 @@ def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
     "words, status, message",
     [
         ("", 2, None),
-        ("denoise in out", 2, "no command 'denoise'; there are restore, zoo"),
+        ("denoise in out", 2, "no command 'denoise'; there are restore, diagnose, zoo"),
         ("restore in --model x", 2, "IN and OUT, received 1 names"),
         ("restore a.png b.png out --model x", 2, "quote a pattern"),
         ("restore in out.mp4", 2, "needs --model"),
@@ -188,3 +188,37 @@ def test_the_zoo_is_listed_and_an_unknown_entry_says_the_nearest(folder, capsys)
         shown = capsys.readouterr().err
         assert zoo.names()[0] in shown.replace(misspelt, "")
         assert shown.count("\n") == 1
+
+
+def test_diagnose_a_cell_by_its_import_path(folder, capsys):
+    (folder / "mine.py").write_text(
+        "from stablevid_tf import cells\n\n\n"
+        "def small():\n    return cells.FeatCell(features=4, stages=1)\n"
+    )
+    words = "diagnose mine:small --frames 60 --tau 4 --size 16 --iterations 5"
+    assert main(words.split()) == 0, capsys.readouterr().err
+    *summary, report = capsys.readouterr().out.splitlines()
+    assert ": stable. " in summary[0]
+    assert (folder / report).read_text().startswith("<!doctype html>")
+    assert (folder / report).with_name("long_run.png").exists()
+    frames = "diagnose mine:small --video in --size 16 --frames 60 --tau 3 --sigma 20"
+    assert main([*frames.split(), "--iterations", "2", "--out", "here"]) == 0
+    assert "in, sigma 20.0" in (folder / "here" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["diagnose"], "takes MODEL"),
+        (["diagnose", "nothing:here"], "cannot be imported"),
+        (["diagnose", "math:pi"], "must be a model"),
+        (["diagnose", "math:no_such"], "cannot be imported"),
+        (["diagnose", "collections:OrderedDict", "--frames", "60"], "initial_state"),
+        (["diagnose", "tiny", "--frames", "5"], "--frames"),
+    ],
+)
+def test_diagnose_refuses(words, message, folder, capsys):
+    assert main(words) in (1, 2)
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1

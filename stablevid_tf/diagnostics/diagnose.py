@@ -1,0 +1,187 @@
+import itertools
+import os
+
+import numpy as np
+
+from stablevid_tf.data import open_video, sequences
+from stablevid_tf.data.dead_leaves import dead_leaves
+from stablevid_tf.diagnostics.certify import certify
+from stablevid_tf.diagnostics.diagnosis import Diagnosis
+from stablevid_tf.diagnostics.long_run import long_run
+from stablevid_tf.diagnostics.lyapunov import lyapunov
+from stablevid_tf.diagnostics.receptive_field import temporal_receptive_field
+from stablevid_tf.diagnostics.recovery import recovery
+from stablevid_tf.diagnostics.spectra import spectra
+from stablevid_tf.diagnostics.subject import Subject
+
+# Ordinary video handed to the state that the field left, and to the Lyapunov rate.
+_ORDINARY = 100
+
+
+def diagnose(
+    model,
+    frames=None,
+    sigma=None,
+    length=2000,
+    tau=40,
+    size=64,
+    iterations=500,
+    seed=0,
+    progress=False,
+):
+    """Every test of a recurrent model, and one verdict.
+
+    Temporal receptive field, recovery from the state it left, long run, Lyapunov rate,
+    certificate and spectra. The verdict is
+
+    - ``"diverges"`` or ``"drifts"``: the long run did, unprovoked;
+    - ``"diverges only when provoked"``: the long run was clean, but the input that the
+      field looked for drives the output out of any range;
+    - ``"stable"``: neither. Where a certificate holds as well, it is proved;
+    - ``"unknown"``: the long run could not be made.
+
+    What cannot be done with a model is said in its place; the other tests are made.
+
+    Args:
+        model: see :class:`stablevid_tf.diagnostics.subject.Subject`.
+        frames: ordinary video to run on: a video file or a folder of images, an array
+            [T, H, W, C] or an iterable of [H, W, C], in [0, 1]; cropped to ``size``,
+            and played back and forth up to ``length``. By default made-up pictures
+            (:func:`stablevid_tf.data.dead_leaves.dead_leaves`): one standing still,
+            one panned at a tenth of a pixel a frame, one darkened and brightened, one
+            followed by others.
+        sigma: noise that the model was trained for, in units of 255; added to the
+            frames, and to those alone.
+        length: frames of the long run.
+        tau, size, iterations: of the field, see :func:`temporal_receptive_field`.
+        seed: integer.
+        progress: show progress bars.
+
+    Returns:
+        :class:`stablevid_tf.diagnostics.diagnosis.Diagnosis`, with ``.verdict``,
+        ``.summary()`` and ``.save(folder)``, which writes the report.
+
+    Raises:
+        ValueError: no recurrent model, or frames that cannot be read.
+
+    Example:
+        >>> from stablevid_tf import diagnostics, models
+        >>> model = models.build("vresnet_feat", features=4, blocks=1)
+        >>> found = diagnostics.diagnose(
+        ...     model, sigma=30, length=60, tau=3, size=16, iterations=5)
+        >>> found.verdict
+        'stable'
+    """
+    # Folded once, for all tests.
+    subject = Subject(model)
+    model = subject.model
+    video = _ordinary(frames, length, size, subject.channels, seed)
+    ordinary = np.stack(list(itertools.islice(video(), min(_ORDINARY, length))))
+    first = ordinary[:, 0]
+    noisy = first
+    if sigma is not None:
+        random = np.random.default_rng(seed)
+        noise = random.standard_normal(first.shape, "float32")
+        noisy = first + noise * np.float32(sigma / 255)
+    known = sigma is not None and subject.scale == 1
+
+    field = _try(
+        temporal_receptive_field,
+        model,
+        tau=tau,
+        size=size,
+        iterations=iterations,
+        seed=seed,
+        progress=progress,
+    )
+    back = field
+    if not isinstance(field, str):
+        back = _try(recovery, model, field, noisy, first if known else None)
+    return Diagnosis(
+        name=subject.name,
+        field=field,
+        recovery=back,
+        long_run=_try(
+            long_run,
+            model,
+            _noisy(video(), sigma, seed),
+            reference=video() if known else None,
+            seed=seed,
+            progress=progress,
+        ),
+        lyapunov=_try(lyapunov, model, noisy),
+        certificate=_try(certify, model),
+        spectra=_try(spectra, model),
+        settings={
+            "frames": "made-up pictures" if frames is None else _named(frames),
+            "sigma": sigma,
+            "length": length,
+            "tau": tau,
+            "size": size,
+            "iterations": iterations,
+            "seed": seed,
+        },
+    )
+
+
+def _try(test, *arguments, **keywords):
+    """What a test gives, or why it could not be made."""
+    try:
+        return test(*arguments, **keywords)
+    except ValueError as error:
+        return str(error)
+
+
+def _named(frames):
+    return os.fspath(frames) if isinstance(frames, str | os.PathLike) else "given"
+
+
+def _noisy(video, sigma, seed):
+    for t, frames in enumerate(video):
+        if sigma is not None:
+            noise = np.random.default_rng((seed, t))
+            noise = noise.standard_normal(frames.shape, "float32")
+            frames = frames + noise * np.float32(sigma / 255)
+        yield frames
+
+
+def _ordinary(frames, length, size, channels, seed):
+    """A function that begins the video anew: frames [B, size, size, C]."""
+    if frames is None:
+        # Room to pan; as many scenes as a change every hundred frames needs.
+        made = lambda side, i: dead_leaves(side, side, [seed, i])[..., :channels]  # noqa: E731
+        wide, still = made(3 * size, 0), made(size, 1)
+        scenes = [made(size, 2 + i) for i in range(max(1, length // 100))]
+        return lambda: map(
+            np.stack,
+            zip(
+                sequences.still(still, length),
+                sequences.pan(wide, length, (0.06, 0.08), size),
+                sequences.gamma(still, length),
+                sequences.stills(scenes, length),
+                strict=True,
+            ),
+        )
+    clip = _cropped(frames, size, length)
+    return lambda: (frame[None] for frame in sequences.ping_pong(clip, length))
+
+
+def _cropped(frames, size, length):
+    """The middle of the frames, at most ``length`` of them, in memory."""
+    if isinstance(frames, str | os.PathLike):
+        with open_video(frames) as video:
+            read = (frame.image / np.float32(255) for frame in video)
+            return _cropped(read, size, length)
+    clip = []
+    for frame in itertools.islice(frames, length):
+        height, width, _ = np.shape(frame)
+        if min(height, width) < size:
+            raise ValueError(
+                f"A diagnosis on {size}x{size} pixels needs frames of that size at "
+                f"least. Received: {width}x{height}; give a smaller size"
+            )
+        y, x = (height - size) // 2, (width - size) // 2
+        clip.append(np.asarray(frame, "float32")[y : y + size, x : x + size])
+    if not clip:
+        raise ValueError("No frames came in; give at least one.")
+    return clip

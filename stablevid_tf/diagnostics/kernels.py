@@ -1,0 +1,129 @@
+"""The convolutions of a network: their names, and the kernels that run."""
+
+import keras
+from keras import ops
+
+from stablevid_tf.cells import RecurrentVideoCell
+from stablevid_tf.layers import ReparametrisedConv2D
+from stablevid_tf.models import RecurrentRestorer
+from stablevid_tf.models.restorer import Restorer
+
+TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+CONVOLUTIONS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    *TRANSPOSED,
+    ReparametrisedConv2D,
+)
+# Convolutions too, but of no norm known here.
+OTHERS = (
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+)
+
+
+def network_of(model):
+    """The folded network of a restorer or cell; of anything else its cell, or itself.
+
+    What :class:`stablevid_tf.diagnostics.subject.Subject` runs, and clip networks and
+    models without state too.
+    """
+    if isinstance(model, RecurrentVideoCell):
+        model = RecurrentRestorer(model)
+    if isinstance(model, Restorer):
+        model.build()
+        return model.fold().network
+    return getattr(model, "cell", model)
+
+
+def declared_loops(network):
+    """The feedback loops that a network declares; None where it does not say."""
+    try:
+        return network.loops() if hasattr(network, "loops") else None
+    except NotImplementedError:
+        return None
+
+
+def kernel_of(conv):
+    """The kernel that runs: float64, of values that the layer's own type can hold.
+
+    Raises:
+        ValueError: ``conv`` is no convolution of known norm (grouped, depthwise), is
+            not built, or holds values that are not finite.
+    """
+    if not isinstance(conv, CONVOLUTIONS) or getattr(conv, "groups", 1) != 1:
+        raise ValueError(
+            f"{type(conv).__name__} is no plain convolution of one group, and only of "
+            "those the norm is known here"
+        )
+    if not conv.built:
+        raise ValueError("the layer is not built yet: call the model once")
+    own = isinstance(conv, ReparametrisedConv2D)
+    kernel = conv.effective_kernel() if own else conv.kernel
+    kernel = ops.convert_to_numpy(ops.cast(kernel, conv.compute_dtype))
+    kernel = kernel.astype("float64")
+    if not abs(kernel).max() < float("inf"):
+        raise ValueError("the kernel holds values that are not finite")
+    return kernel
+
+
+def slice_of(part):
+    """The kernel of a :class:`stablevid_tf.layers.loop.ConvSlice`: its own inputs."""
+    kernel, channels = kernel_of(part.conv), slice(part.start, part.stop)
+    # Keras keeps a transposed kernel as [*taps, cout, cin].
+    transposed = isinstance(part.conv, TRANSPOSED)
+    return kernel[..., channels] if transposed else kernel[..., channels, :]
+
+
+def slice_name(part, names):
+    """``"body[2].conv1[64:]"``: a convolution and the input channels of a slice."""
+    name = names.get(part.conv, part.conv.name)
+    if part.start is None and part.stop is None:
+        return name
+    start, stop = ("" if end is None else end for end in (part.start, part.stop))
+    return f"{name}[{start}:{stop}]"
+
+
+def layer_names(network):
+    """``{layer: name}`` of every layer below, a name being the path of its attributes.
+
+    Example:
+        >>> from stablevid_tf import models
+        >>> from stablevid_tf.diagnostics.kernels import layer_names
+        >>> cell = models.build("vresnet_feat", features=4, blocks=1).cell
+        >>> layer_names(cell)[cell.body[0].conv2]
+        'body[0].conv2'
+    """
+    names = {}
+    _name_below(network, "", names)
+    return names
+
+
+def _name_below(layer, before, names):
+    for name, child in _children(layer):
+        if child not in names:
+            names[child] = before + name
+            _name_below(child, f"{before}{name}.", names)
+
+
+def _children(layer):
+    """``(attribute, layer)``; then what is held otherwise, by the layer's own name."""
+    for name, value in vars(layer).items():
+        if name.startswith("_"):
+            continue
+        if isinstance(value, keras.layers.Layer):
+            yield name, value
+        elif isinstance(value, list | tuple):
+            for i, item in enumerate(value):
+                if isinstance(item, keras.layers.Layer):
+                    yield f"{name}[{i}]", item
+    if isinstance(layer, keras.layers.Layer):
+        for child in layer._flatten_layers(include_self=False, recursive=False):
+            yield child.name, child

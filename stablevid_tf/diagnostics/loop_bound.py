@@ -1,0 +1,91 @@
+import dataclasses
+import functools
+
+import numpy as np
+
+from stablevid_tf import numerics
+from stablevid_tf.diagnostics.kernels import TRANSPOSED, slice_name, slice_of
+from stablevid_tf.layers.loop import Residual, Warp, term_gain
+
+# Activations inside a layer that enlarge no difference.
+_FLAT = ("linear", "relu", "relu6", "sigmoid", "tanh")
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopBound:
+    """How much a feedback loop can enlarge a difference between two states.
+
+    Attributes:
+        name: the loop's.
+        gain: the bound, at every frame size: the product over the loop's terms.
+        factors: ``((slice of a convolution, norm), ...)`` in the order in which the
+            state meets them, e.g. ``("body[2].conv1[64:]", 0.31)``.
+        worst: the slice that stands in the way: of the loop's largest term the
+            largest norm.
+    """
+
+    name: str
+    gain: float
+    factors: tuple[tuple[str, float], ...]
+    worst: str
+
+
+def loop_bound(loop, norm, names):
+    """The :class:`LoopBound` of a :class:`stablevid_tf.layers.loop.Loop`.
+
+    Args:
+        loop: the declaration.
+        norm: ``norm(conv_slice)``.
+        names: ``{layer: name}``.
+    """
+    terms = [t for t in (loop.entry, *loop.path) if not isinstance(t, Warp)]
+    largest = max(terms, key=lambda term: term_gain(term, norm))
+    parts = largest.branch if isinstance(largest, Residual) else (largest,)
+    return LoopBound(
+        name=loop.name,
+        gain=loop.gain(norm),
+        factors=tuple((slice_name(part, names), norm(part)) for part in loop.slices()),
+        worst=slice_name(max(parts, key=norm), names),
+    )
+
+
+def norms(kind, names):
+    """The function ``norm(conv_slice)``, bounds at every frame size.
+
+    Args:
+        kind: ``"spectral"`` or ``"infinity"``.
+        names: ``{layer: name}``, for errors.
+    """
+
+    # Each slice is measured once.
+    @functools.cache
+    def norm(part):
+        try:
+            kernel = slice_of(part)
+            check_activation(part.conv)
+        except ValueError as error:
+            raise ValueError(f"{slice_name(part, names)}: {error}") from error
+        if kind == "spectral":
+            return numerics.conv_norm_bound(kernel, part.conv.strides)
+        return infinity_norm(kernel, isinstance(part.conv, TRANSPOSED))
+
+    return norm
+
+
+def infinity_norm(kernel, transposed=False):
+    """``max over cout of sum |K|``: what a convolution makes of ``max |x|`` at most.
+
+    Reached with zero padding wherever no tap leaves the frame (stride 1).
+    """
+    outputs = -2 if transposed else -1
+    by_output = np.moveaxis(np.abs(kernel), outputs, 0)
+    return float(by_output.sum(axis=tuple(range(1, kernel.ndim))).max())
+
+
+def check_activation(conv):
+    """Raise unless the layer's own activation enlarges no difference."""
+    name = getattr(getattr(conv, "activation", None), "__name__", "linear")
+    if name not in _FLAT:
+        raise ValueError(
+            f"its activation {name} may enlarge differences; one of {_FLAT} does not"
+        )

@@ -1,0 +1,147 @@
+import dataclasses
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from stablevid_tf.diagnostics.kernels import (
+    CONVOLUTIONS,
+    OTHERS,
+    declared_loops,
+    layer_names,
+    network_of,
+    slice_name,
+)
+from stablevid_tf.diagnostics.layer_spectrum import LayerSpectrum, layer_spectrum
+from stablevid_tf.numerics.geometry import check_size
+
+_POINTS = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Spectra:
+    """The singular values of a model's convolutions (see :func:`spectra`).
+
+    Attributes:
+        model: its name.
+        layers: a tuple of
+            :class:`stablevid_tf.diagnostics.layer_spectrum.LayerSpectrum`.
+        skipped: ``((name, why), ...)`` of convolutions without a spectrum here.
+    """
+
+    model: str
+    layers: tuple[LayerSpectrum, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def verdict(self):
+        """The range of the norms, in words."""
+        norms = [layer.norm for layer in self.layers]
+        return f"norms {min(norms):.2f} to {max(norms):.2f}"
+
+    def summary(self):
+        """Two sentences: the numbers, and what may be concluded from them."""
+        ranks = [layer.stable_rank for layer in self.layers]
+        skipped = f" ({len(self.skipped)} skipped)" if self.skipped else ""
+        return (
+            f"{self.model}: {len(self.layers)} convolutions{skipped}, spectral "
+            f"{self.verdict}, stable ranks {min(ranks):.3f} to {max(ranks):.3f} of "
+            "full rank. Norms of single layers do not tell a stable model from an "
+            "unstable one; gains of feedback loops may (the certificate)."
+        )
+
+    def average(self):
+        """Index from 0 to 1, mean and standard deviation over the layers.
+
+        Layers differ in their number of singular values: each spectrum runs from 0
+        (the norm) to 1 (the smallest).
+        """
+        at = np.linspace(0, 1, _POINTS)
+        curves = [
+            np.interp(at, np.linspace(0, 1, len(layer.values)), layer.values)
+            for layer in self.layers
+        ]
+        return at, np.mean(curves, axis=0), np.std(curves, axis=0)
+
+    def plot(self, path):
+        """Write the average spectrum, as in tables 2 and 3 of the paper, as PNG."""
+        from matplotlib.figure import Figure
+
+        at, mean, deviation = self.average()
+        figure = Figure(figsize=(4, 3), layout="constrained")
+        axes = figure.subplots()
+        axes.fill_between(
+            at, mean - deviation, mean + deviation, color="C0", alpha=0.25, lw=0
+        )
+        axes.plot(at, mean, color="C0")
+        axes.axhline(1, color="C1", lw=0.8)
+        axes.set(
+            title=f"{self.model}: mean of {len(self.layers)} convolutions",
+            xlabel="index of the singular value, 0 to 1",
+            ylabel="singular value (gain)",
+            xlim=(0, 1),
+            ylim=(0, None),
+        )
+        figure.savefig(path, dpi=150)
+
+
+def spectra(model, size=32):
+    """Singular values of every convolution of a model.
+
+    Exact on periodic maps, by Fourier transform, as the paper has them (section 3.1,
+    after Sedghi et al.); beside them a bound on the norm with zero padding at every
+    size. The values on maps of 32 are a sample of those on larger ones: of the
+    paper's 64 every fourth.
+
+    Args:
+        model: anything that is diagnosed, or any Keras model that holds convolutions
+            (1D to 3D, transposed too). Of a restorer or a cell the folded kernels are
+            taken, those that inference runs.
+        size: side of the maps, in frequencies; a 3D convolution gets as many
+            frequencies in all as a 2D one.
+
+    Returns:
+        A :class:`Spectra`.
+
+    Raises:
+        ValueError: the model holds no convolution whose spectrum is known here.
+
+    Example:
+        >>> from stablevid_tf import diagnostics, models
+        >>> model = models.build("vresnet_feat", features=4, blocks=1)
+        >>> found = diagnostics.spectra(model, size=8)
+        >>> [layer.name for layer in found.layers]
+        ['head', 'body[0].conv1', 'body[0].conv2', 'tail']
+        >>> found.layers[1].loop, len(found.layers[1].values)
+        ('stage 0: body[0].conv1[4:]', 256)
+    """
+    check_size("size", size)
+    network = network_of(model)
+    name = getattr(model, "name", type(model).__name__)
+    names = layer_names(network)
+    loops = _loop_names(network, names)
+    layers, skipped = [], []
+    # One thread for each of many small matrices: more only stand in the way.
+    with threadpool_limits(1, "blas"):
+        for layer, path in names.items():
+            if not isinstance(layer, CONVOLUTIONS + OTHERS):
+                continue
+            try:
+                layers.append(layer_spectrum(layer, path, loops.get(layer), size))
+            except ValueError as error:
+                skipped.append((path, str(error)))
+    if not layers:
+        raise ValueError(
+            "Spectra need a Keras model that holds convolutions. Received: "
+            f"{name} ({type(model).__name__})"
+            + "".join(f"; {path}: {why}" for path, why in skipped)
+        )
+    return Spectra(name, tuple(layers), tuple(skipped))
+
+
+def _loop_names(network, names):
+    """``{convolution: "loop: slice"}`` of those on a loop, as far as declared."""
+    return {
+        part.conv: f"{loop.name}: {slice_name(part, names)}"
+        for loop in declared_loops(network) or ()
+        for part in loop.slices()
+    }
