@@ -226,3 +226,23 @@ def test_constraint_of_new_cell_is_needed():
     model.cell.memory.kernel.assign(kernel)
     held = np.asarray(model.fold().cell.memory.kernel)
     np.testing.assert_allclose(held, kernel * 0.95 / 3, rtol=0.01)
+
+
+def test_figure_2_of_the_paper(tmp_path):
+    script = ROOT / "examples" / "paper" / "figure_2.py"
+    done = subprocess.run(
+        [sys.executable, script, "--features", "32", "--frames", "20"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    growth = [
+        float(line.split(" x")[1].split()[0]) for line in done.stdout.splitlines()
+    ]
+    # Feedforward ones stand still, recurrent ones grow.
+    assert all(abs(g - 1) < 0.05 for g in growth[:3])
+    assert all(g > 1.2 for g in growth[3:])
+    with Image.open(tmp_path / "figure_2.png") as picture:
+        assert picture.width > 500
