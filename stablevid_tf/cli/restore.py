@@ -6,6 +6,9 @@ from absl import flags
 
 from stablevid_tf.cli.no_chatter import no_chatter
 
+# Events of the guard that are told one by one.
+_SHOWN = 5
+
 USAGE = """\
 stablevid restore IN OUT --model NAME
 
@@ -51,6 +54,23 @@ def options():
         "Restore what can be decoded of a truncated or damaged file.",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "strategy",
+        None,
+        ["burst", "dampen", "guard", "overlap"],
+        "For a model that may fail on long videos. guard: watch its state, replace it "
+        "when it goes astray; burst: begin anew every 10 frames; overlap: two copies "
+        "that do so in turn; dampen: let the state count less.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "dampening",
+        None,
+        "How much the state counts, 0 to 1, with --strategy dampen; 0.55 unless said.",
+        lower_bound=0.0,
+        upper_bound=1.0,
+        flag_values=values,
+    )
     return values
 
 
@@ -67,6 +87,8 @@ def run(words, values):
         )
     if not values.model:
         raise flags.Error("restore needs --model; 'stablevid zoo list' names them")
+    if values.dampening is not None and values.strategy != "dampen":
+        raise flags.Error("--dampening goes with --strategy dampen")
     _, source, target = words
     with no_chatter():
         from stablevid_tf.data.video import create_video, open_video
@@ -85,8 +107,12 @@ def run(words, values):
     from stablevid_tf.cli.load_model import load_model
 
     model = load_model(values.model)
-    from stablevid_tf.streaming import restore_file
+    from stablevid_tf.streaming import Dampen, restore_file
+    from stablevid_tf.streaming.strategies import strategy_of
 
+    strategy = strategy_of(values.strategy)
+    if values.dampening is not None:
+        strategy = Dampen(values.dampening)
     count = restore_file(
         model,
         source,
@@ -96,5 +122,18 @@ def run(words, values):
         overwrite=values.overwrite,
         rate=values.rate,
         allow_damaged=values.damaged,
+        strategy=strategy,
     )
     print(f"{target}: {count} frames")
+    if values.strategy == "guard":
+        print(f"guard: {_told(strategy.events)}")
+
+
+def _told(events):
+    """A run's events in one line, such as 2 (frame 40: scene cut; ...)."""
+    if not events:
+        return "nothing happened"
+    shown = [f"frame {frame}: {reason}" for frame, reason in events[:_SHOWN]]
+    if len(events) > _SHOWN:
+        shown.append("...")
+    return f"the state began anew {len(events)} times ({'; '.join(shown)})"

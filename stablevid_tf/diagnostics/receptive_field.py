@@ -68,9 +68,9 @@ def temporal_receptive_field(
     much another frame could move it. A model without a state has one too: its window.
 
     With ``early_stop`` the search ends as soon as more of it can change nothing: on
-    the verdict ``"diverges"``; or on ``"stable"`` with halves in place of quarters,
-    where ``|p|`` has risen by less than 5 % in the last ``2 / rate`` iterations, in
-    which a pixel can cross the range twice.
+    the verdict ``"diverges"``; or on ``"stable"`` by a wide margin (halves in place of
+    quarters, 0.1 % in place of 1 %) where ``|p|`` has risen by less than 10 % in the
+    last ``2 / rate`` iterations, in which a pixel can cross the range twice.
 
     Args:
         model: see :class:`stablevid_tf.diagnostics.subject.Subject`.

@@ -10,8 +10,9 @@ _OVER = 0.01
 # usual size.
 _GROWTH, _LIMIT = 1.1, 10.0
 
-# The objective has settled if it has risen by less than this.
-_RISE = 1.05
+# What must hold for a search to end early: the objective has risen by less than this,
+# and influence and disturbance lie this much below their thresholds.
+_RISE, _MARGIN = 1.1, 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,13 +86,13 @@ class ReceptiveFieldResult:
         """Whether a longer search could no longer change the verdict.
 
         Args:
-            settling: iterations in which ``|p|`` must have risen by less than 5 %.
+            settling: iterations in which ``|p|`` must have risen by less than 10 %.
         """
         if self._diverges():
             return True
         recent, earlier = self.objective[-settling:], self.objective[:-settling]
         settled = len(earlier) >= settling and recent.max() <= _RISE * earlier.max()
-        return bool(settled) and self._dies_out(quarters=2)
+        return bool(settled) and self._dies_out(quarters=2, margin=_MARGIN)
 
     def _diverges(self):
         return (
@@ -112,15 +113,16 @@ class ReceptiveFieldResult:
             and largest[-1] > _LIMIT * usual
         )
 
-    def _dies_out(self, quarters):
+    def _dies_out(self, quarters, margin=1.0):
         """Whether so many quarters of the past and of the future play no part."""
+        over = margin * _OVER
         frames = -(-quarters * self.tau // 4)
         oldest, last = self.influence[:frames], self.disturbance[-frames:]
         in_range = self.output_sizes[-frames:].max() <= _LIMIT * self.usual_output
         return bool(
             self.influence.any()
-            and oldest.max() <= _OVER * self.influence.max()
-            and last.max() <= _OVER * self.disturbance.max()
+            and oldest.max() <= over * self.influence.max()
+            and last.max() <= over * self.disturbance.max()
             and in_range
         )
 

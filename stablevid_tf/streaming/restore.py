@@ -1,7 +1,7 @@
-import itertools
-
 import numpy as np
-from keras import ops
+
+from stablevid_tf.streaming.steps import steps
+from stablevid_tf.streaming.strategies import strategy_of
 
 # Noise of sigma 100/255 stays within; values of 0..255 do not.
 _LIMIT = 4.0
@@ -20,15 +20,18 @@ def restore(model, frames, strategy=None):
             and `channels`.
         frames: iterable of [H, W, C] floating arrays, values in [0, 1] give or
             take noise; any number of them, all of one size.
-        strategy: None, the only one so far.
+        strategy: how to run a model that may not be stable: None (as it is),
+            "burst", "overlap", "dampen", "guard", or an instance of `Burst`,
+            `Overlap`, `Dampen`, `Guard`.
 
     Returns:
         Iterator of [scale H, scale W, C] float32 arrays, as many as came in.
 
     Raises:
-        ValueError: the model has no `step`; an unknown strategy; while iterating:
-            no frames, or one of wrong rank, channels, dtype, size or range, or
-            with NaN. The message names the frame, counting from 0.
+        ValueError: the model has no `step`; an unknown strategy, or one that does
+            not suit the model; while iterating: no frames, or one of wrong rank,
+            channels, dtype, size or range, or with NaN. The message names the frame,
+            counting from 0.
 
     Example:
         >>> from stablevid_tf import models, streaming
@@ -40,39 +43,27 @@ def restore(model, frames, strategy=None):
         (32, 48, 3)
         (32, 48, 3)
     """
-    if strategy is not None:
-        raise ValueError(f"strategy is None so far. Received: strategy={strategy!r}")
+    strategy = strategy_of(strategy)
     if not hasattr(model, "step"):
         raise ValueError(
             f"{getattr(model, 'name', model)!r} has no `step`: it needs the frames "
             "after as well as before. Call it on a whole clip: model.predict(clip)"
         )
     fold = getattr(model, "fold", None)
-    return _steps(fold() if fold else model, frames)
+    run = strategy.run if strategy else steps
+    return run(fold() if fold else model, _checked(frames, model.channels))
 
 
-def _steps(model, frames):
-    state = None
-    for index, frame in enumerate(_checked(frames, model.channels, model.latency)):
-        frame = ops.convert_to_tensor(frame[None])
-        if state is None:
-            state = model.initial_state(frame)
-        out, state = model.step(frame, state)
-        if index >= model.latency:
-            yield ops.convert_to_numpy(out)[0]
-
-
-def _checked(frames, channels, latency):
-    """Yields the frames as float32, then the last one `latency` times more."""
-    frame = shape = None
+def _checked(frames, channels):
+    """Yields the frames as float32."""
+    shape = None
     for index, frame in enumerate(frames):
         frame = np.asarray(frame)
         _check(frame, index, channels, shape)
-        frame, shape = frame.astype(np.float32, copy=False), frame.shape
-        yield frame
-    if frame is None:
+        shape = frame.shape
+        yield frame.astype(np.float32, copy=False)
+    if shape is None:
         raise ValueError("no frames came in; give at least one")
-    yield from itertools.repeat(frame, latency)
 
 
 def _check(frame, index, channels, shape):

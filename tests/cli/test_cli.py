@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from stablevid_tf.cli.main import main
+from stablevid_tf.cli.restore import options
 from stablevid_tf.data.images_writer import ImageWriter
 from stablevid_tf.data.video import open_video
 
@@ -74,6 +75,45 @@ def test_options_may_stand_anywhere(folder, same):
         assert video.info.rate == 30
 
 
+@pytest.mark.parametrize("strategy", ["burst", "overlap"])
+def test_strategies_by_name(folder, same, strategy):
+    words = f"restore in out.mkv --model x --lossless --strategy {strategy}"
+    assert main(words.split()) == 0
+    with open_video("out.mkv") as video:
+        assert [int(f.image.mean()) for f in video] == [0, 40, 80, 120]
+
+
+def test_the_flag_names_every_strategy():
+    from stablevid_tf.streaming.strategies import STRATEGIES
+
+    assert options()["strategy"].parser.enum_values == sorted(STRATEGIES)
+
+
+def test_the_guard_tells_what_it_did(folder, same, capsys):
+    words = "restore in out --model x --strategy guard --overwrite".split()
+    assert main(words) == 0
+    assert "guard: nothing happened" in capsys.readouterr().out
+    with ImageWriter("in", overwrite=True) as out:
+        for t in range(40):
+            out.write(np.full((24, 32, 3), 200 * (t // 5 % 2), np.uint8), t)
+    assert main(words) == 0
+    told = "guard: the state began anew 7 times (frame 5: scene cut; frame 10: "
+    shown = capsys.readouterr().out
+    assert told in shown and "frame 25: scene cut; ...)" in shown
+
+
+def test_dampening_reaches_the_model(folder, same, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "stablevid_tf.streaming.dampen.dampened",
+        lambda model, factor: seen.append(factor) or model,
+    )
+    words = "restore in out --model x --overwrite --strategy dampen".split()
+    assert main(words) == 0
+    assert main([*words, "--dampening", "0.25"]) == 0
+    assert seen == [0.55, 0.25]
+
+
 @pytest.mark.filterwarnings("default::UserWarning")
 def test_what_is_lost_is_said_once(folder, same, capsys):
     for number in range(3):
@@ -104,6 +144,14 @@ def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
         ("restore in out.mp4", 2, "needs --model"),
         ("restore in out.mp4 --modell x", 2, "Did you mean: model"),
         ("restore in out.mp4 --model x --crf high", 2, "crf"),
+        ("restore in out.mp4 --model x --strategy hope", 2, "burst|dampen|guard|over"),
+        ("restore in out.mp4 --model x --strategy dampen", 1, "does not declare"),
+        ("restore in out.mp4 --model x --dampening 0.5", 2, "with --strategy dampen"),
+        (
+            "restore in out.mp4 --model x --strategy dampen --dampening 2",
+            2,
+            "dampening",
+        ),
         ("restore in out.mp4 --model x --crf 99", 1, "0 (best) to 51"),
         ("restore none.mp4 out.mp4 --model x", 1, "none.mp4: no such file"),
         ("restore text.mp4 out.mp4 --model x", 1, "not a video that can be read"),

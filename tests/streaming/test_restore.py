@@ -69,8 +69,11 @@ def test_what_cannot_stream_is_refused_before_any_frame(delay):
 
     with pytest.raises(ValueError, match=r"'birlsp' has no `step`.*whole clip"):
         streaming.restore(Bidirectional(), frames(1))
-    with pytest.raises(ValueError, match="strategy='burst'"):
-        streaming.restore(delay(), frames(1), strategy="burst")
+    for unknown in ("bursts", streaming.Burst, 10):
+        with pytest.raises(
+            ValueError, match=r"\['burst', 'dampen', 'guard', 'overlap'"
+        ):
+            streaming.restore(delay(), frames(1), strategy=unknown)
 
 
 GOOD = np.zeros((6, 8, 3), np.float32)

@@ -13,7 +13,7 @@ from stablevid_tf.data.video import create_video, open_video
 from stablevid_tf.data.video_colour import VideoColour
 from stablevid_tf.data.video_error import VideoError
 from stablevid_tf.data.video_info import VideoInfo
-from stablevid_tf.streaming import restore_file
+from stablevid_tf.streaming import Guard, restore_file
 
 TIMES = [0, 512, 1024, 1100, 4000, 4512, 5024]
 
@@ -62,6 +62,17 @@ def test_a_file_goes_through_whole(tmp_path, source, delay, latency, capsys):
     bar = capsys.readouterr().err
     assert "7/7" in bar and "frames/s" in bar
     assert sorted(os.listdir(tmp_path)) == ["in.mov", "out.mp4"]
+
+
+@pytest.mark.parametrize("strategy", ["burst", "overlap", Guard(burn_in=2)])
+def test_strategies_give_every_frame_its_time(tmp_path, source, delay, strategy):
+    target = tmp_path / "out.mp4"
+    options = {"lossless": True, "progress": False, "strategy": strategy}
+    assert restore_file(delay(2), source, target, **options) == len(TIMES)
+    out, frames = read(target)
+    assert [f.time * out.time_base * 12800 for f in frames] == TIMES
+    for index, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame.image, picture(index))
 
 
 def test_folder_to_folder_keeps_names_and_scale(tmp_path, source, delay):
