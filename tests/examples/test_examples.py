@@ -230,7 +230,7 @@ def test_constraint_of_new_cell_is_needed():
 
 def test_figure_2_of_the_paper(tmp_path):
     script = ROOT / "examples" / "paper" / "figure_2.py"
-    words = ["--features", "32", "--frames", "20", "--out", tmp_path / "figure_2.png"]
+    words = ["--features", "64", "--frames", "16", "--out", tmp_path / "figure_2.png"]
     done = subprocess.run(
         [sys.executable, script, *words],
         capture_output=True,
