@@ -9,6 +9,8 @@ not rounded::
 import numpy as np
 from keras import ops
 
+from stablevid_tf.layers.bicubic import enlarge
+
 _TO_YCBCR = (
     np.array(
         [
@@ -40,13 +42,6 @@ def with_colour(y, frame, scale):
     Returns:
         [B, scale * H, scale * W, 3] in [0, 1], not clipped.
     """
-    colour = ycbcr(frame)[..., 1:]
-    _, height, width, _ = ops.shape(frame)
-    colour = ops.image.resize(
-        colour,
-        (scale * height, scale * width),
-        interpolation="bicubic",
-        data_format="channels_last",
-    )
+    colour = enlarge(ycbcr(frame)[..., 1:], scale)
     centred = ops.concatenate([y, colour], axis=-1) - _OFFSET.astype("float32")
     return ops.matmul(centred, _TO_RGB.astype("float32")) / 255.0

@@ -66,7 +66,9 @@ class Diagnosis:
             )
         if self.verdict == "unknown":
             return "A test that decides could not be made; see below."
-        return "Do not run it on long videos but under a guard, or in bursts."
+        provoked = _verdict(self.field) == "diverges"
+        also = f" Provoked, it diverges{self._return()}" if provoked else ""
+        return "Do not run it on long videos but under a guard, or in bursts." + also
 
     def _return(self):
         if isinstance(self.recovery, str):

@@ -69,12 +69,12 @@ class RecoveryResult:
                 f"({self.psnr_from_zero[-1]:.2f} dB on the last frame)"
             )
         if self.recovered:
-            when = f"From frame {self.frames_needed} on"
+            when = f"From frame {self.frames_needed} on the output"
         else:
-            when = f"It never lastingly does in {len(self.psnr)} frames that it"
+            when = f"In {len(self.psnr)} frames the output never lastingly"
         first, last = self.psnr[0], self.psnr[-1]
         return (
-            f"{self.name} {self.verdict}. {when} the output {rule}; from the field's "
+            f"{self.name} {self.verdict}. {when} {rule}; from the field's "
             f"state PSNR is {first:.2f} dB at first and {last:.2f} dB at last."
         )
 
