@@ -1,0 +1,151 @@
+"""What the guard costs, and what it saves: an unstable model on a long video.
+
+Measured: seconds of `streaming.restore` with the guard against none, on an untrained
+VResNet-feat that gives it no cause to act (`--features`, `--size`); then an unstable
+model (an entry, its recurrent slices times `--factor`) on `--frames` frames of a slow
+pan over a photograph with noise of sigma 30, with the guard, with none, and every
+frame by itself.
+How: costs interleaved, each round timing both in an order drawn afresh, the ratio
+taken within a round; median, min and max. The long run: PSNR of every frame after
+clipping; the longest run of frames below the frame restored by itself; steps beyond
+one a frame, counted.
+Required: at most 1.03 times the time; no run longer than the burn-in (8 frames).
+
+    python benchmarks/guard.py [--features 64 --size 256 --rounds 12]
+        [--entry tiny --factor 1.6 --frames 10000 --crop 64] [--out F]
+"""
+
+import collections
+
+import common
+import numpy as np
+import skimage.data
+
+from stablevid_tf import models, streaming, zoo
+from stablevid_tf.models.dampened import dampened
+
+SIGMA = 30 / 255
+
+
+def pan(frames, crop):
+    """(clean, noisy), one by one: to and fro over a photograph, a pixel in 4 frames."""
+    picture = skimage.data.astronaut().astype("float32") / 255
+    room = picture.shape[1] - crop
+    random = np.random.default_rng(0)
+    for t in range(frames):
+        place = abs((t // 4 + room) % (2 * room) - room)
+        clean = picture[50 : 50 + crop, place : place + crop]
+        noise = SIGMA * random.normal(size=clean.shape)
+        yield clean, (clean + noise).astype("float32")
+
+
+def runner(model, frames, strategy):
+    """A function that restores all frames and keeps none."""
+    restored = lambda: streaming.restore(model, frames, strategy)  # noqa: E731
+    return lambda: collections.deque(restored(), maxlen=0)
+
+
+class Counted:
+    """A model that counts its steps."""
+
+    def __init__(self, model):
+        self.channels, self.scale, self.latency = model.channels, 1, model.latency
+        self.initial_state, self._step, self.steps = model.initial_state, model.step, 0
+
+    def step(self, frame, state):
+        self.steps += 1
+        return self._step(frame, state)
+
+
+def psnr(restored, clean):
+    error = np.mean((np.clip(restored, 0, 1) - clean) ** 2)
+    return -10 * np.log10(error) if np.isfinite(error) else -np.inf
+
+
+def long_run(model, options, strategy):
+    """PSNR of every frame."""
+    cleans = (clean for clean, _ in pan(options.frames, options.crop))
+    noisy = (noisy for _, noisy in pan(options.frames, options.crop))
+    restored = streaming.restore(model, noisy, strategy)
+    return np.array([psnr(*pair) for pair in zip(restored, cleans, strict=True)])
+
+
+def longest(flags):
+    """The longest run of true ones."""
+    best = length = 0
+    for flag in flags:
+        length = length + 1 if flag else 0
+        best = max(best, length)
+    return best
+
+
+def main():
+    parser = common.arguments(
+        __doc__,
+        features=64,
+        size=256,
+        clip=24,
+        rounds=12,
+        entry="tiny",
+        factor=1.6,
+        frames=10_000,
+        crop=64,
+    )
+    options = parser.parse_args()
+
+    model = models.build("vresnet_feat", features=options.features)
+    clip = [noisy for _, noisy in pan(options.clip, options.size)]
+    guard = streaming.Guard()
+    took = common.interleave(
+        {
+            "none": runner(model, clip, None),
+            "guard": runner(model, clip, guard),
+        },
+        options.rounds,
+        warm=2,
+    )
+    assert not guard.events, "the guard acted: these are not the costs of watching"
+    common.table(
+        ("restore", "median", "ratio", "min-max"),
+        common.ratio_rows(took, "none", f"{options.clip} frames: "),
+    )
+
+    unstable = dampened(zoo.load(options.entry), options.factor)
+    counted, guard = Counted(unstable), streaming.Guard()
+    alone = long_run(unstable, options, None)
+    single = long_run(unstable, options, streaming.Burst(1))
+    guarded = long_run(counted, options, guard)
+    figures = {
+        "onset without guard": int(np.argmax(alone < 0)) if alone.min() < 0 else None,
+        "events": len(guard.events),
+        "frames below single": int((guarded < single).sum()),
+        "longest run below single": longest(guarded < single),
+        "mean psnr": {"guard": guarded.mean(), "single": single.mean()},
+        "worst against single": (guarded - single).min(),
+        "steps per frame": counted.steps / options.frames,
+    }
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+
+    verdicts = [
+        common.verdict("guard, watching", took["guard"] / took["none"], at_most=1.03),
+        common.verdict(
+            "guard, longest run below single-frame quality",
+            [figures["longest run below single"]],
+            at_most=guard.burn_in + 1,
+            digits=0,
+            what="frames",
+        ),
+    ]
+    seconds = {name: list(times) for name, times in took.items()}
+    common.write(
+        options.out,
+        options=vars(options),
+        seconds=seconds,
+        long_run=figures,
+        verdicts=verdicts,
+    )
+
+
+if __name__ == "__main__":
+    main()

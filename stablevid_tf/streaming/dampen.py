@@ -1,0 +1,42 @@
+import dataclasses
+
+from stablevid_tf.models.dampened import dampened
+from stablevid_tf.streaming.steps import steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Dampen:
+    """Strategy: the state counts less at every step.
+
+    Runs `models.dampened(model, factor)`, at no cost in time. Whether a factor makes
+    a model stable is for `diagnostics.certify` to say, or for a long run.
+
+    Args:
+        factor: 0 (every frame by itself) to 1 (the model as it is). By default 0.55,
+            the largest at which VResNet-feat was stable, at 1.1 dB less (Tanay et
+            al., table 7).
+
+    Raises:
+        ValueError: `factor` is outside; when restoring: the model declares no
+            feedback loops, or has none.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf import models, streaming
+        >>> model = models.build("vresnet_feat", features=8, blocks=1)
+        >>> frames = [np.zeros([16, 24, 3])] * 3
+        >>> len(list(streaming.restore(model, frames, strategy=streaming.Dampen(0.9))))
+        3
+    """
+
+    factor: float = 0.55
+
+    def __post_init__(self):
+        if not 0 <= self.factor <= 1:
+            raise ValueError(
+                f"a dampening factor is from 0 to 1. Received: factor={self.factor!r}"
+            )
+
+    def run(self, model, frames):
+        """The restored frames, an iterator; see `restore`."""
+        return steps(dampened(model, self.factor), frames)

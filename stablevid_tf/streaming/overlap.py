@@ -1,0 +1,50 @@
+import dataclasses
+import itertools
+
+from stablevid_tf.streaming.burst import Burst
+
+
+@dataclasses.dataclass(frozen=True)
+class Overlap:
+    """Strategy: two copies burst by burst, the second half a burst later.
+
+    Every frame is taken from the copy whose state is older: with bursts of 10 from
+    the first copy on frames 1 to 10, 16 to 20, 26 to 30, ..., from the second on 11
+    to 15, 21 to 25, ... So no frame but the first few comes from a young state, at
+    two model steps a frame; the picture may flicker where the copies alternate.
+    Source: Tanay et al., section 3.4 and appendix E.
+
+    Args:
+        frames: of a burst; even.
+
+    Raises:
+        ValueError: `frames` is not a positive even integer.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf import models, streaming
+        >>> model = models.build("vresnet_feat", features=8, blocks=1)
+        >>> frames = [np.zeros([16, 24, 3])] * 12
+        >>> len(list(streaming.restore(model, frames, strategy="overlap")))
+        12
+    """
+
+    frames: int = 10
+
+    def __post_init__(self):
+        if not isinstance(self.frames, int) or self.frames < 2 or self.frames % 2:
+            raise ValueError(
+                "frames of a burst that overlaps must be even, 2 or more. "
+                f"Received: frames={self.frames!r}"
+            )
+
+    def run(self, model, frames):
+        """Yields the restored frames, see `restore`."""
+        half, burst = self.frames // 2, Burst(self.frames)
+        early, late = itertools.tee(frames)
+        first = burst.run(model, early)
+        second = burst.run(model, itertools.islice(late, half, None))
+        later = itertools.chain(itertools.repeat(None, half), second)
+        for index, (one, other) in enumerate(zip(first, later, strict=False)):
+            older = index < self.frames or index % self.frames >= half
+            yield one if older else other

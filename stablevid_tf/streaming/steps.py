@@ -1,0 +1,32 @@
+import itertools
+
+from keras import ops
+
+
+def steps(model, frames):
+    """Restores frames from first to last, from the zero state on.
+
+    Args:
+        model: as for `restore`.
+        frames: iterable of checked float32 [H, W, C] arrays.
+
+    Yields:
+        [scale H, scale W, C] arrays, as many as came in.
+    """
+    state = None
+    for index, frame in enumerate(flushed(frames, model.latency)):
+        frame = ops.convert_to_tensor(frame[None])
+        if state is None:
+            state = model.initial_state(frame)
+        out, state = model.step(frame, state)
+        if index >= model.latency:
+            yield ops.convert_to_numpy(out)[0]
+
+
+def flushed(frames, latency):
+    """Yields the frames, then the last one `latency` times more."""
+    frame = None
+    for frame in frames:
+        yield frame
+    if frame is not None:
+        yield from itertools.repeat(frame, latency)

@@ -1,0 +1,220 @@
+"""The guard: a watched state.
+
+Tested: on stand-ins whose failure is known by arithmetic, the very frame at which it
+steps in, and what goes out then; a real model with its recurrent slices scaled up
+until it diverges; that a stable model is left alone, bit for bit; scene cuts; frames
+that are not finite; look-ahead; bad arguments.
+Not tested: ten thousand frames and the cost (benchmarks/guard.py).
+"""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from stablevid_tf import models, streaming, zoo
+from stablevid_tf.models.dampened import dampened
+
+SHAPE = (16, 24, 3)
+
+
+def video(count, shape=SHAPE, sigma=30 / 255, seed=0):
+    """(clean, noisy): soft blobs of eight pixels that pan by one every fourth frame."""
+    random = np.random.default_rng(seed)
+    height, width, channels = shape
+    coarse = random.random((height // 8 + 1, (width + count) // 8 + 2, channels))
+    wide = np.clip(scipy.ndimage.zoom(coarse, (8, 8, 1)), 0, 1)[:height]
+    clean = [wide[:, t // 4 : t // 4 + width].astype("float32") for t in range(count)]
+    noise = sigma * random.normal(size=(count, *shape))
+    return clean, [(c + n).astype("float32") for c, n in zip(clean, noise, strict=True)]
+
+
+class Growing:
+    """Its state grows by `growth` a frame from 1; `wrong(age)` is added to a frame.
+
+    It looks ahead by `latency` frames, and counts its steps.
+    """
+
+    name, channels, scale = "growing", 3, 1
+
+    def __init__(self, growth=1.0, wrong=lambda age: 0.0, latency=0):
+        self.growth, self.wrong, self.latency, self.steps = growth, wrong, latency, 0
+
+    def initial_state(self, frame):
+        return [np.ones_like(frame), *[np.zeros_like(frame)] * self.latency]
+
+    def step(self, frame, state):
+        self.steps += 1
+        level, *waiting = state
+        age = round(np.log(level.max()) / np.log(self.growth)) if level.max() > 1 else 0
+        first, *waiting = [*waiting, np.asarray(frame)]
+        out = first + np.float32(self.wrong(age))
+        return out, [level * np.float32(self.growth), *waiting]
+
+
+def restored(model, frames, guard):
+    out = np.stack(list(streaming.restore(model, frames, guard)))
+    assert len(out) == len(frames) and np.isfinite(out).all()
+    return out
+
+
+@pytest.mark.parametrize("latency", [0, 2])
+@pytest.mark.parametrize("burn_in", [0, 3, 7])
+def test_steps_in_when_the_state_has_left_its_range(burn_in, latency):
+    growth = 1.2
+    guard = streaming.Guard(factor=3.0, burn_in=burn_in)
+    model = Growing(growth, lambda age: 0, latency)
+    _, frames = video(60)
+    np.testing.assert_array_equal(restored(model, frames, guard), frames)
+    # A burst of n + latency steps reaches growth^(n + latency); so the first level
+    # above three times that is log(3) / log(growth) steps later, rounded up.
+    burst = burn_in + 1 + latency
+    life = burst + int(np.ceil(np.log(3) / np.log(growth)))
+    expected, age, step = [], 0, 0
+    while step < 60 + latency:
+        age, step = age + 1, step + 1
+        if age == life:
+            expected.append((step - 1 - latency, "state out of range"))
+            age = burst
+    assert guard.events == expected
+    assert len(expected) > 3
+    # The cost: one burst an event.
+    assert model.steps == 60 + latency + burst * len(expected)
+
+
+def test_the_frame_goes_out_as_the_fresh_burst_restores_it():
+    # Off by its age: the burst's last frame is off by 0.007.
+    model = Growing(1.5, lambda age: 0.001 * age)
+    guard = streaming.Guard(factor=3.0, burn_in=7)
+    _, frames = video(40)
+    off = (restored(model, frames, guard) - frames).mean((1, 2, 3))
+    ages = np.round(off / 0.001).astype(int)
+    # 3 = 1.5^2.7: eleven frames, of which the last is replaced, then three more.
+    life = [*range(10), 7]
+    np.testing.assert_array_equal(ages[: len(life)], life)
+    frames_of_events = [frame for frame, _ in guard.events]
+    np.testing.assert_array_equal(ages[frames_of_events], 7)
+    assert max(ages) == 9
+
+
+def test_a_bounded_wrong_picture_is_seen_too():
+    # Settles at 0.3 off, from age 20 on; its state does not tell.
+    wrong = lambda age: 0.3 * np.clip((age - 10) / 10, 0, 1)  # noqa: E731
+    clean, frames = video(80, sigma=0.01)
+    unguarded = np.stack(list(streaming.restore(Growing(1.0001, wrong), frames)))
+    assert abs(unguarded[-1] - clean[-1]).mean() > 0.29
+    guard = streaming.Guard()
+    out = restored(Growing(1.0001, wrong), frames, guard)
+    assert {reason for _, reason in guard.events} == {"picture off the input"}
+    # Twice the least difference, a hundredth, and a step of 0.03.
+    assert abs(out - clean).mean((1, 2, 3)).max() < 0.06
+
+
+def test_content_that_changes_is_no_failure():
+    class Bright:
+        """The state is the frame itself."""
+
+        name, channels, scale, latency, steps = "bright", 3, 1, 0, 0
+
+        def initial_state(self, frame):
+            return (np.zeros_like(frame),)
+
+        def step(self, frame, state):
+            self.steps += 1
+            return frame, (np.asarray(frame),)
+
+    model, guard = Bright(), streaming.Guard()
+    frames = [np.full(SHAPE, 0.01 * 1.02**t, np.float32) for t in range(230)]
+    np.testing.assert_array_equal(restored(model, frames, guard), frames)
+    assert guard.events == []
+    # It looked: from 0.01 to 0.93 in doublings, each beyond a burst's 1.02^7.
+    assert model.steps == 230 + 8 * int(np.log(93 / 1.02**7) / np.log(2.02))
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return zoo.load("tiny").fold()
+
+
+def psnr(a, b):
+    return -10 * np.log10(((np.stack(a) - b) ** 2).mean((1, 2, 3)))
+
+
+def test_a_stable_model_is_left_alone(tiny):
+    _, frames = video(500)
+    guard = streaming.Guard()
+    out = restored(tiny, frames, guard)
+    assert guard.events == []
+    np.testing.assert_array_equal(out, list(streaming.restore(tiny, frames)))
+
+
+def test_a_diverging_model_is_brought_through(tiny):
+    clean, frames = video(500, (32, 32, 3))
+    unstable = dampened(tiny, 1.75)
+    alone = np.stack(list(streaming.restore(unstable, frames[:200])))
+    assert not np.abs(alone[-1]).max() < 1e6
+    guard = streaming.Guard()
+    quality = psnr(restored(unstable, frames, guard), clean)
+    assert guard.events
+    # Scaled up it is no good denoiser any more; but every frame is better than its
+    # noise, and on the whole memory still helps.
+    assert (quality > psnr(frames, clean) + 3).all()
+    single = psnr(list(streaming.restore(unstable, frames, streaming.Burst(1))), clean)
+    assert quality.mean() > single.mean() + 0.3
+    # A second run tells its own events, the same.
+    events = list(guard.events)
+    restored(unstable, frames, guard)
+    assert guard.events == events
+
+
+@pytest.mark.parametrize("name", ["vresnet_feat", "vdncnn_rlsp_mf3"])
+def test_a_scene_cut_begins_a_clip_of_its_own(name):
+    model = models.build(name, features=4)
+    (_, before), (_, after) = video(20, seed=1), video(15, seed=2)
+    guard = streaming.Guard()
+    out = restored(model, before + after, guard)
+    assert guard.events == [(20, "scene cut")]
+    alone = [o for part in (before, after) for o in streaming.restore(model, part)]
+    np.testing.assert_array_equal(out, alone)
+
+
+@pytest.mark.parametrize("latency", [0, 2])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_no_frame_goes_out_that_is_not_finite(bad, latency):
+    wrong = lambda age: bad if age > 20 else 0  # noqa: E731
+    guard = streaming.Guard(burn_in=4)
+    _, frames = video(70)
+    out = restored(Growing(1.0001, wrong, latency), frames, guard)
+    np.testing.assert_array_equal(out, frames)
+    # Twenty-one steps are good; a burst of five and the look-ahead are used up.
+    first, period = 21 - latency, 21 - (5 + latency) + 1
+    assert guard.events == [(f, "not finite") for f in range(first, 70, period)]
+
+
+def test_if_the_burst_fails_too_the_frame_is_restored_by_itself():
+    wrong = lambda age: np.nan if age > 3 else 0  # noqa: E731
+    guard = streaming.Guard()
+    _, frames = video(20)
+    np.testing.assert_array_equal(
+        restored(Growing(1.0001, wrong), frames, guard), frames
+    )
+    assert guard.events == [(f, "not finite") for f in range(4, 20, 4)]
+
+
+def test_a_model_that_is_never_finite_says_so():
+    never = Growing(1.0, lambda age: np.nan)
+    with pytest.raises(ValueError, match="even for a frame restored by itself"):
+        list(streaming.restore(never, video(2)[1], "guard"))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"factor": 1.0}, "above 1"),
+        ({"factor": float("nan")}, "above 1"),
+        ({"burn_in": -1}, "0 frames or more"),
+        ({"burn_in": 1.5}, "Received: burn_in=1.5"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        streaming.Guard(**arguments)
