@@ -97,6 +97,12 @@ CASES = {
         ),
     ],
     "RLSPCell": [(cell(cells.RLSPCell), lambda: [images(3), (images(4),)])],
+    "RLSPSuperResolution": [
+        (
+            lambda **kw: cells.RLSPSuperResolution(features=4, **kw),
+            lambda: [images(9), (images(4), images(16))],
+        )
+    ],
     "ShiftCell": [(cell(cells.ShiftCell), lambda: [images(3), (images(4), images(4))])],
     "BiRLSP": [(cell(cells.BiRLSP, scale=2), lambda: [clip(3)])],
 }

@@ -78,8 +78,10 @@ def test_every_name_builds_and_says_what_it_is():
     names = models.names()
     assert names == sorted(set(names))
     assert set(COUNTS) <= set(names)
-    assert len(names) == 2 * 6 * 3
-    for name in names:
+    published = {"rlsp"}  # tests of their own, in tests/cells
+    assert published < set(names)
+    assert len(names) == 2 * 6 * 3 + len(published)
+    for name in set(names) - published:
         stages = "depth" if name.startswith("vdncnn") else "blocks"
         model = models.build(name, features=4, **{stages: 1})
         assert model.name == name
