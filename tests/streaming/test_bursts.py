@@ -8,6 +8,7 @@ Not tested: what bursts do for the quality of a trained model.
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 
@@ -35,6 +36,7 @@ def pieces(model, frames, starts):
 
 @pytest.fixture(scope="module", params=["vresnet_feat", "vdncnn_rlsp_mf7"])
 def model(request):
+    keras.utils.set_random_seed(0)
     stages = {"blocks": 1} if "vresnet" in request.param else {"depth": 2}
     return models.build(request.param, features=4, **stages)
 
