@@ -23,7 +23,7 @@ import numpy as np
 import skimage.data
 
 from stablevid_tf import models, streaming, zoo
-from stablevid_tf.models.dampened import dampened
+from stablevid_tf.models import dampened
 
 SIGMA = 30 / 255
 

@@ -21,7 +21,7 @@ from keras import ops
 from stablevid_tf import backend, diagnostics, models
 from stablevid_tf.diagnostics.receptive_field import _LOOK, _Search
 from stablevid_tf.diagnostics.subject import Subject
-from stablevid_tf.models.dampened import dampened
+from stablevid_tf.models import dampened
 
 SCALED = {"stable": 0.2, "unstable": 8.0}
 

@@ -5,6 +5,7 @@ from stablevid_tf import losses as _losses  # noqa: F401
 from stablevid_tf import metrics as _metrics  # noqa: F401
 from stablevid_tf.models.architectures import build, names
 from stablevid_tf.models.clip_restorer import ClipRestorer
+from stablevid_tf.models.dampened import dampened
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
 
-__all__ = ["ClipRestorer", "RecurrentRestorer", "build", "names"]
+__all__ = ["ClipRestorer", "RecurrentRestorer", "build", "dampened", "names"]

@@ -30,7 +30,7 @@ def dampened(model, factor):
 
     Example:
         >>> from stablevid_tf import models
-        >>> from stablevid_tf.models.dampened import dampened
+        >>> from stablevid_tf.models import dampened
         >>> model = models.build("vresnet_feat", features=8, blocks=1)
         >>> calm = dampened(model, 0.5)
         >>> state_slice = model.cell.body[0].conv1.kernel[0, 0, 8, 0]

@@ -20,7 +20,7 @@ from keras import ops
 from PIL import Image
 
 from stablevid_tf import models
-from stablevid_tf.models.dampened import dampened
+from stablevid_tf.models import dampened
 
 # The room gives the function; the module of that name holds the settings.
 module = importlib.import_module("stablevid_tf.diagnostics.receptive_field")

@@ -18,7 +18,7 @@ from PIL import Image
 
 from stablevid_tf import models
 from stablevid_tf.diagnostics.receptive_field import temporal_receptive_field
-from stablevid_tf.models.dampened import dampened
+from stablevid_tf.models import dampened
 
 # The room gives the function; the module of that name holds the result.
 module = importlib.import_module("stablevid_tf.diagnostics.recovery")

@@ -15,7 +15,7 @@ from stablevid_tf import models, streaming
 from stablevid_tf.cells import RecurrentVideoCell
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.constraints import SRNC
-from stablevid_tf.models.dampened import dampened
+from stablevid_tf.models import dampened
 
 STAGES = {"vdncnn": "depth", "vresnet": "blocks"}
 

@@ -13,7 +13,7 @@ import pytest
 import scipy.ndimage
 
 from stablevid_tf import models, streaming, zoo
-from stablevid_tf.models.dampened import dampened
+from stablevid_tf.models import dampened
 
 SHAPE = (16, 24, 3)
 
