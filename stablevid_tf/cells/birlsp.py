@@ -27,6 +27,8 @@ class BiRLSP(BackboneCell):
     Args: see :class:`BackboneCell`.
     """
 
+    causal = False
+
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.backward_body = [self._stage(i) for i in range(self.stages)]

@@ -33,6 +33,9 @@ class RecurrentVideoCell(keras.layers.Layer):
         ``(restored [B, scale * H, scale * W, channels], state)``.
     """
 
+    # Whether frames can be restored one by one; False of clip networks.
+    causal = True
+
     def __init__(self, channels=3, scale=1, window=1, constraint=None, **kwargs):
         # No autocast: a frame is never rounded; convolutions cast what they see.
         super().__init__(autocast=False, **kwargs)

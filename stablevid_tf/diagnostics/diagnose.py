@@ -9,6 +9,7 @@ from stablevid_tf.diagnostics.certify import certify
 from stablevid_tf.diagnostics.diagnosis import Diagnosis
 from stablevid_tf.diagnostics.long_run import long_run
 from stablevid_tf.diagnostics.lyapunov import lyapunov
+from stablevid_tf.diagnostics.noisy import noisy
 from stablevid_tf.diagnostics.receptive_field import temporal_receptive_field
 from stablevid_tf.diagnostics.recovery import recovery
 from stablevid_tf.diagnostics.spectra import spectra
@@ -76,13 +77,8 @@ def diagnose(
     subject = Subject(model)
     model = subject.model
     video = _ordinary(frames, length, size, subject.channels, seed)
-    ordinary = np.stack(list(itertools.islice(video(), min(_ORDINARY, length))))
-    first = ordinary[:, 0]
-    noisy = first
-    if sigma is not None:
-        random = np.random.default_rng(seed)
-        noise = random.standard_normal(first.shape, "float32")
-        noisy = first + noise * np.float32(sigma / 255)
+    first = [seen[0] for seen in itertools.islice(video(), _ORDINARY)]
+    disturbed = [noisy(frame, sigma, (seed, t)) for t, frame in enumerate(first)]
     known = sigma is not None and subject.scale == 1
 
     field = _try(
@@ -96,7 +92,7 @@ def diagnose(
     )
     back = field
     if not isinstance(field, str):
-        back = _try(recovery, model, field, noisy, first if known else None)
+        back = _try(recovery, model, field, disturbed, first if known else None)
     return Diagnosis(
         name=subject.name,
         field=field,
@@ -104,12 +100,12 @@ def diagnose(
         long_run=_try(
             long_run,
             model,
-            _noisy(video(), sigma, seed),
+            (noisy(seen, sigma, (seed, t)) for t, seen in enumerate(video())),
             reference=video() if known else None,
             seed=seed,
             progress=progress,
         ),
-        lyapunov=_try(lyapunov, model, noisy),
+        lyapunov=_try(lyapunov, model, disturbed),
         certificate=_try(certify, model),
         spectra=_try(spectra, model),
         settings={
@@ -134,15 +130,6 @@ def _try(test, *arguments, **keywords):
 
 def _named(frames):
     return os.fspath(frames) if isinstance(frames, str | os.PathLike) else "given"
-
-
-def _noisy(video, sigma, seed):
-    for t, frames in enumerate(video):
-        if sigma is not None:
-            noise = np.random.default_rng((seed, t))
-            noise = noise.standard_normal(frames.shape, "float32")
-            frames = frames + noise * np.float32(sigma / 255)
-        yield frames
 
 
 def _ordinary(frames, length, size, channels, seed):

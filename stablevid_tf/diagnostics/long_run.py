@@ -8,6 +8,7 @@ from keras import ops
 
 from stablevid_tf.data import open_video
 from stablevid_tf.diagnostics.long_run_state import LongRunState
+from stablevid_tf.diagnostics.noisy import noisy
 from stablevid_tf.diagnostics.subject import Subject
 
 _SHORTEST = 50
@@ -108,9 +109,7 @@ def long_run(
         late.append(truth)
         if t < run.done:
             continue
-        if sigma is not None:
-            frame = frame + _noise(frame.shape, sigma, (seed, t))
-        run.frame(frame, late[0])
+        run.frame(noisy(frame, sigma, (seed, t)), late[0])
         if run.done % _SAVE_EVERY == 0:
             run.save()
     needed = _SHORTEST + subject.latency
@@ -143,11 +142,6 @@ def _settings(subject, frame, truth, known, sigma, seed):
         "sigma": None if sigma is None else float(sigma),
         "seed": seed,
     }
-
-
-def _noise(shape, sigma, seed):
-    noise = np.random.default_rng(seed).standard_normal(shape, "float32")
-    return noise * np.float32(sigma / 255)
 
 
 def _in_time(frames):

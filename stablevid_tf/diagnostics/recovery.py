@@ -1,6 +1,5 @@
 import collections
 import dataclasses
-import itertools
 
 import keras
 import numpy as np
@@ -8,6 +7,7 @@ from keras import ops
 
 from stablevid_tf import backend
 from stablevid_tf.diagnostics.subject import Subject
+from stablevid_tf.models.flushed import flushed
 
 # Two outputs that agree this well differ by less than what writing either to a file
 # of 8 bits changes: 20 log10(255 sqrt(12)) = 58.9 dB.
@@ -146,7 +146,7 @@ def recovery(model, field, frames, reference=None, tolerance=0.1):
     step = backend.compile(subject.step)
     truths, late = iter(() if reference is None else reference), collections.deque()
     quality, from_zero = [], []
-    for t, frame in enumerate(_flushed(frames, subject.latency)):
+    for t, frame in enumerate(flushed(frames, subject.latency)):
         frame = _checked(frame, t, shape)
         late.append(next(truths, None))
         if t == 0:
@@ -169,15 +169,6 @@ def recovery(model, field, frames, reference=None, tolerance=0.1):
         psnr_from_zero=None if reference is None else np.array(from_zero),
         tolerance=tolerance,
     )
-
-
-def _flushed(frames, latency):
-    """The frames, then the last one ``latency`` times more."""
-    frame = None
-    for frame in frames:
-        yield frame
-    if frame is not None:
-        yield from itertools.repeat(frame, latency)
 
 
 def _checked(frame, index, shape):

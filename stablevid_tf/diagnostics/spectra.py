@@ -1,7 +1,6 @@
 import dataclasses
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from stablevid_tf.diagnostics.kernels import (
     CONVOLUTIONS,
@@ -120,15 +119,13 @@ def spectra(model, size=32):
     names = layer_names(network)
     loops = _loop_names(network, names)
     layers, skipped = [], []
-    # One thread for each of many small matrices: more only stand in the way.
-    with threadpool_limits(1, "blas"):
-        for layer, path in names.items():
-            if not isinstance(layer, CONVOLUTIONS + OTHERS):
-                continue
-            try:
-                layers.append(layer_spectrum(layer, path, loops.get(layer), size))
-            except ValueError as error:
-                skipped.append((path, str(error)))
+    for layer, path in names.items():
+        if not isinstance(layer, CONVOLUTIONS + OTHERS):
+            continue
+        try:
+            layers.append(layer_spectrum(layer, path, loops.get(layer), size))
+        except ValueError as error:
+            skipped.append((path, str(error)))
     if not layers:
         raise ValueError(
             "Spectra need a Keras model that holds convolutions. Received: "

@@ -22,8 +22,12 @@ _RECURRENCES = {
 }
 _STAGES_ARGUMENT = {"vdncnn": "depth", "vresnet": "blocks"}
 _WINDOWS = {"": 1, "_mf3": 3, "_mf7": 7}
-# Networks that are one architecture: the cell and the arguments it takes.
-_PUBLISHED = {"rlsp": (RLSPSuperResolution, {"features", "constraint", "dtype"})}
+# Networks that are one architecture: its class and the arguments that it takes beside
+# those of every architecture.
+_EVERY = {"constraint", "dtype"}
+_PUBLISHED = {
+    "rlsp": (RLSPSuperResolution, {"features"}),
+}
 
 
 def names():
@@ -79,12 +83,12 @@ def build(name, **arguments):
             "stablevid_tf.models.names() lists them all."
         )
     if name in _PUBLISHED:
-        network_class, allowed = _PUBLISHED[name]
-        _check(name, arguments, allowed)
+        network_class, own = _PUBLISHED[name]
+        _check(name, arguments, _EVERY | own)
         network = network_class(**arguments)
     else:
         network = _combined(name, arguments)
-    model_class = ClipRestorer if isinstance(network, BiRLSP) else RecurrentRestorer
+    model_class = RecurrentRestorer if network.causal else ClipRestorer
     model = model_class(network, name=name)
     model.build()
     return model
@@ -97,7 +101,7 @@ def _combined(name, arguments):
     _check(
         name,
         arguments,
-        {"features", stages, "channels", "scale", "skip", "constraint", "dtype"},
+        _EVERY | {"features", stages, "channels", "scale", "skip"},
     )
     if arguments.get("scale", 1) not in (1, 2, 4):
         raise ValueError(

@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from stablevid_tf import backend
+from stablevid_tf.models.flushed import flushed
 from stablevid_tf.streaming.scenes import scenes
-from stablevid_tf.streaming.steps import flushed
 
 # The side of the blocks of input pixels that are averaged.
 _BLOCK = 8

@@ -1,6 +1,6 @@
-import itertools
-
 from keras import ops
+
+from stablevid_tf.models.flushed import flushed
 
 
 def steps(model, frames):
@@ -21,12 +21,3 @@ def steps(model, frames):
         out, state = model.step(frame, state)
         if index >= model.latency:
             yield ops.convert_to_numpy(out)[0]
-
-
-def flushed(frames, latency):
-    """Yields the frames, then the last one `latency` times more."""
-    frame = None
-    for frame in frames:
-        yield frame
-    if frame is not None:
-        yield from itertools.repeat(frame, latency)

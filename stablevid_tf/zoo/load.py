@@ -38,16 +38,13 @@ def load(name, dtype=None):
     entry = read(folder)
     path = check_weights(folder, entry["weights"])
     dtype = dtype or "float32"
-    model = plain_model(entry, path, dtype)
+    model = plain = plain_model(entry, path, dtype)
     if "constraint" in entry:
-        plain, model = (
-            model,
-            models.build(
-                entry["architecture"],
-                constraint=SRNC(**entry["constraint"]),
-                dtype=dtype,
-                **entry.get("arguments", {}),
-            ),
+        model = models.build(
+            entry["architecture"],
+            constraint=SRNC(**entry["constraint"]),
+            dtype=dtype,
+            **entry.get("arguments", {}),
         )
         model.adopt(plain)
     model.name = folder.name  # reports tell entries apart by it
