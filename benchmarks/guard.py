@@ -46,16 +46,20 @@ def runner(model, frames, strategy):
     return lambda: collections.deque(restored(), maxlen=0)
 
 
-class Counted:
-    """A model that counts its steps."""
+def counted(function):
+    """`(what function() returns, the steps that models took within)`."""
+    step, count = models.RecurrentRestorer.step, 0
 
-    def __init__(self, model):
-        self.channels, self.scale, self.latency = model.channels, 1, model.latency
-        self.initial_state, self._step, self.steps = model.initial_state, model.step, 0
+    def counting(self, frame, state):
+        nonlocal count
+        count += 1
+        return step(self, frame, state)
 
-    def step(self, frame, state):
-        self.steps += 1
-        return self._step(frame, state)
+    models.RecurrentRestorer.step = counting
+    try:
+        return function(), count
+    finally:
+        models.RecurrentRestorer.step = step
 
 
 def psnr(restored, clean):
@@ -116,19 +120,18 @@ def main():
     )
 
     unstable = dampened(zoo.load(options.entry), options.factor)
-    counted = Counted(unstable)
     guard = streaming.Guard(check_every=options.check_every)
     alone = long_run(unstable, options, None)
     single = long_run(unstable, options, streaming.Burst(1))
-    guarded = long_run(counted, options, guard)
+    guarded, steps = counted(lambda: long_run(unstable, options, guard))
     figures = {
         "onset without guard": int(np.argmax(alone < 0)) if alone.min() < 0 else None,
-        "events": len(guard.events),
+        "events": [f"{frame}: {reason}" for frame, reason in guard.events],
         "frames below single": int((guarded < single).sum()),
         "longest run below single": longest(guarded < single),
         "mean psnr": {"guard": guarded.mean(), "single": single.mean()},
         "worst against single": (guarded - single).min(),
-        "steps per frame": counted.steps / options.frames,
+        "steps per frame": steps / options.frames,
     }
     for name, value in figures.items():
         print(f"{name}: {value}")

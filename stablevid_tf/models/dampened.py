@@ -59,6 +59,14 @@ def dampened(model, factor):
     return twin
 
 
+def can_dampen(model):
+    """Whether a model declares a feedback loop."""
+    try:
+        return bool(_loops(model))
+    except ValueError:
+        return False
+
+
 def _loops(model):
     try:
         return model.loops()

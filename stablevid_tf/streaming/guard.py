@@ -1,25 +1,15 @@
 import collections
 import dataclasses
-import functools
 import itertools
-import math
 import operator
 
-import keras
 import numpy as np
-from keras import ops
 
-from stablevid_tf import backend
+from stablevid_tf.models.dampened import can_dampen, dampened
 from stablevid_tf.models.flushed import flushed
 from stablevid_tf.streaming.scenes import scenes
+from stablevid_tf.streaming.watched import means, watched
 
-# The side of the blocks of input pixels that are averaged.
-_BLOCK = 8
-# One pixel of the state in so many is looked at, row after row: what goes wrong
-# spreads by pixels every frame.
-_STRIDE = 17
-# In the unit of the frames: twice this much is no harm whatever a burst reaches.
-_LEAST_OFF = 0.01
 _LEAST_HARM = 1 / 255
 # Of the distance between the frame by itself and the burst's frame. A frame as far
 # from the burst's as this has about the error of the frame by itself: it shares
@@ -27,6 +17,13 @@ _LEAST_HARM = 1 / 255
 _HARM = 0.7
 # A state that has grown by a tenth is worth a check; one that is well varies less.
 _GROWTH = 1.1
+# The least worth of memory: half is none, one is all that can be had.
+_WORTH = 0.6
+# Frames between two looks at it. A look costs one step.
+_LOOK_EVERY = 100
+# What a model's memory counts that goes astray twice within so many frames.
+_SOON = 100
+_DAMPEN = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,22 +38,36 @@ class Guard:
 
     1. The first burst of a scene sets the usual levels. At a scene cut (see `scenes`)
        the state begins at zero.
-    2. A check is made when a level exceeds `factor` times the usual one, when a mean
-       magnitude has grown by a tenth since it was last checked, when a frame is not
-       finite, and every `check_every` frames of a scene. The burst that ends at this
-       frame is run beside the state: it gives a frame q and levels; and the frame by
-       itself, which gives z.
-    3. The burst's frame and state take over if a level exceeds `factor` times the
-       burst's, or if memory does harm: the root mean square of out - q is above 0.7
-       times that of z - q, and above 1/255. If not, the content has changed, not the
-       model: the usual levels are raised, and nothing else happens. So a stable
-       model's frames come out as they are.
-    4. If the burst's frame is not finite either, the frame by itself takes over.
+    2. A look is taken every 100 frames of a scene, sooner at its beginning and after
+       an event, at models of scale 1 that do not look ahead: the frame before, by
+       itself, gives z. What memory is worth is the share of the way from z to the
+       restored frame that comes nearest to the truth, for which the input y that came
+       after stands, whose noise neither has seen::
+
+           1/2 + (|z - y|^2 - |out - y|^2) / (2 |out - z|^2)
+
+       At 1/2 memory is of no use; below 0.6 it is suspect.
+    3. A check is made then, when a level exceeds `factor` times the usual one, when a
+       mean magnitude has grown by a tenth since it was last checked, when a frame is
+       not finite, and every `check_every` frames of a scene. The burst that ends at
+       this frame is run beside the state: it gives a frame q and levels; and the
+       frame by itself, which gives z.
+    4. The burst's frame and state take over if a level exceeds `factor` times the
+       burst's; or if memory does harm: the root mean square of out - q is above 0.7
+       times that of z - q, and above 1/255; or it is suspect and the burst comes
+       nearer to y. If not, the content has changed, not the model: the usual levels
+       are raised, and nothing else happens. So a stable model's frames come out as
+       they are.
+    5. If that happens again within 100 frames, a new state is not enough: until the
+       scene's end the model runs with its memory dampened by 0.9 (see
+       `models.dampened`), once more each time.
+    6. If the burst's frame is not finite either, the frame by itself takes over.
 
     What it cannot see: a failure within the burn-in, which is taken for usual (use
-    `Dampen`). What it sees late: a slow drift in which the state does not grow, only
-    at the next check; lower `check_every` for such a model. A check costs `burn_in +
-    2` steps, more if the model looks ahead.
+    `Dampen`). What it sees late: harm that grows slowly while the state does not, only
+    at the next look, or, of a model that looks ahead or enlarges, at the next check
+    (lower `check_every` for such a model). A check costs `burn_in + 2` steps, more if
+    the model looks ahead.
 
     Args:
         factor: above 1; how far beyond a burst's levels is out of range.
@@ -67,7 +78,8 @@ class Guard:
     Attributes:
         events: list of `(frame, reason)` of the last run, the frame counted from 0,
             the reason "scene cut", "state out of range", "picture off the input",
-            "memory does harm" or "not finite".
+            "memory does harm", "not finite" or, after one of these, "dampened to"
+            and the factor.
 
     Raises:
         ValueError: an argument is outside; when restoring: a frame that is not finite
@@ -107,19 +119,23 @@ class Guard:
     def run(self, model, frames):
         """Yields the restored frames, see `restore`."""
         self.events.clear()
-        step, count = _watched(model), 0
+        count = 0
         for scene, group in itertools.groupby(scenes(frames), operator.itemgetter(0)):
             if scene:
                 self.events.append((count, "scene cut"))
             of_scene = flushed((frame for _, frame in group), model.latency)
-            for out in self._scene(step, of_scene, count, model.latency):
+            for out in self._scene(model, of_scene, count):
                 yield out
                 count += 1
 
-    def _scene(self, step, frames, first, latency):
+    def _scene(self, model, frames, first):
         """Yields a scene's restored frames; `frames` are followed by the flush."""
+        step, dampening, latency = watched(model), 1.0, model.latency
         recent = collections.deque(maxlen=latency + 1 + self.burn_in)
-        state, usual, checked = None, 0.0, 0.0
+        state, usual, checked, last = None, 0.0, 0.0, None
+        can_look = model.scale == 1 and not latency
+        gap = look = 2 * (self.burn_in + 1)
+        tripped = -np.inf
         for index, frame in enumerate(frames):
             recent.append(frame)
             out, state, levels = step(recent, state)
@@ -127,20 +143,43 @@ class Guard:
                 continue
             young = index < recent.maxlen
             due = (index + 1) % self.check_every == 0
-            grown = not young and any(_means(levels) > _GROWTH * checked)
-            if due or grown or self._astray(out, levels, np.inf if young else usual):
-                fresh, fresh_state, highest, harmless = _burst(step, recent, latency)
-                reason = self._astray(out, levels, highest)
-                if not reason and _distance(out, fresh) > harmless:
+            grown = not young and any(means(levels) > _GROWTH * checked)
+            suspect = False
+            if can_look and index == look:
+                suspect = _worth(last, _alone(step, recent, ago=1)[0], frame) < _WORTH
+                gap = min(2 * gap, _LOOK_EVERY)
+                look = index + (self.check_every if suspect else gap)
+            limit = np.inf if young else usual
+            if due or grown or suspect or self._astray(out, levels, limit):
+                burst = _burst(step, recent, latency)
+                reason = self._astray(out, levels, burst.levels)
+                if not reason and (
+                    _distance(out, burst.out) > burst.harmless
+                    or (suspect and _nearer(burst.before, last, frame))
+                ):
                     reason = "memory does harm"
                 if reason:
-                    self.events.append((first + index - latency, reason))
-                    out, state, levels, checked = fresh, fresh_state, highest, 0.0
-                usual = np.maximum(usual, highest)
-                checked = np.maximum(checked, _means(levels))
+                    at = first + index - latency
+                    self.events.append((at, reason))
+                    if index - tripped < _SOON and can_dampen(model):
+                        dampening *= _DAMPEN
+                        self.events.append((at, f"dampened to {dampening:.2f}"))
+                        step = watched(dampened(model, dampening))
+                        burst = _burst(step, recent, latency)
+                    out, state, levels, checked = (
+                        burst.out,
+                        burst.state,
+                        burst.levels,
+                        0.0,
+                    )
+                    tripped, gap = index, 2 * (self.burn_in + 1)
+                    look = index + gap
+                usual = np.maximum(usual, burst.levels)
+                checked = np.maximum(checked, means(levels))
             if young:
                 usual = np.maximum(usual, levels)
-                checked = _means(usual)
+                checked = means(usual)
+            last = out
             yield out
 
     def _astray(self, out, levels, usual):
@@ -154,79 +193,64 @@ class Guard:
         return "picture off the input" if picture else None
 
 
-def _burst(step, recent, latency):
-    """The burst that ends here: its last frame, state and highest levels.
+@dataclasses.dataclass(frozen=True)
+class _Burst:
+    """A burst's last frame, state and highest levels, and the frame before its last.
 
     Beside them how far from its last frame another may be without harm.
     """
-    frames = list(recent)
-    out, state, highest = _from_zero(step, frames, latency)
-    alone = _from_zero(step, frames[-1 - latency :], latency)
+
+    out: np.ndarray
+    state: object
+    levels: np.ndarray
+    before: np.ndarray
+    harmless: float
+
+
+def _burst(step, recent, latency):
+    """The burst that ends here, or the frame by itself if that is not finite."""
+    state, highest, before, out = None, 0.0, None, None
+    for index in range(len(recent)):
+        before = out
+        out, state, levels = step(list(recent)[: index + 1], state)
+        if index >= latency:
+            highest = np.maximum(highest, levels)
+    alone = _alone(step, recent, latency)
     if np.isfinite(out).all():
-        return out, state, highest, max(_HARM * _distance(alone[0], out), _LEAST_HARM)
+        harmless = max(_HARM * _distance(alone[0], out), _LEAST_HARM)
+        return _Burst(out, state, highest, before, harmless)
     if np.isfinite(alone[0]).all():
-        return *alone, _LEAST_HARM
+        return _Burst(*alone, alone[0], _LEAST_HARM)
     raise ValueError(
         "the model's output is not finite even for a frame restored by itself, so it "
         "is not its memory that fails. Look at the frame and the weights"
     )
 
 
-def _from_zero(step, frames, latency):
-    state, highest = None, 0.0
+def _alone(step, recent, latency=0, ago=0):
+    """A frame by itself, `ago` frames before the last: `(frame, state, levels)`."""
+    frames, state = list(recent)[: len(recent) - ago][-1 - latency :], None
     for index in range(len(frames)):
         out, state, levels = step(frames[: index + 1], state)
-        if index >= latency:
-            highest = np.maximum(highest, levels)
-    return out, state, highest
+    return out, state, levels
+
+
+def _worth(out, alone, truth):
+    """The best share of the way from `alone` to `out`; 1 if they hardly differ."""
+    way = _distance(out, alone) ** 2
+    if way < _LEAST_HARM**2:
+        return 1.0
+    gain = _distance(alone, truth) ** 2 - _distance(out, truth) ** 2
+    return 0.5 + gain / (2 * way)
+
+
+def _nearer(one, other, truth):
+    """Whether `one` is nearer to `truth` than `other`, and not nearly the same."""
+    return _distance(one, other) > _LEAST_HARM and _distance(one, truth) < _distance(
+        other, truth
+    )
 
 
 def _distance(a, b):
     """Root mean square of a difference."""
     return np.sqrt(np.mean(np.square(a - b)))
-
-
-def _watched(model):
-    """`step(frames so far, state) -> (restored frame, state, levels)`."""
-    levels_of = _compiled_levels(model.scale)
-
-    def step(frames, state):
-        frame = ops.convert_to_tensor(frames[-1][None])
-        if state is None:
-            state = model.initial_state(frame)
-        out, state = model.step(frame, state)
-        # The frame that `out` restores, if it has come in by now.
-        source = frames[max(len(frames) - 1 - model.latency, 0)]
-        levels = levels_of(state, ops.convert_to_tensor(source[None]), out)
-        return ops.convert_to_numpy(out)[0], state, ops.convert_to_numpy(levels)
-
-    return step
-
-
-@functools.cache
-def _compiled_levels(scale):
-    return backend.compile(lambda *seen: _levels(*seen, scale))
-
-
-def _levels(state, frame, out, scale):
-    """A vector: of the picture; the largest of each map; the mean of each map."""
-    maps = [ops.convert_to_tensor(leaf) for leaf in keras.tree.flatten(state)]
-    sampled = [ops.abs(_sample(m)) for m in maps if len(m.shape) == 4]
-    before, after = (
-        ops.average_pool(ops.cast(x, "float32"), block, padding="same")
-        for x, block in ((frame, _BLOCK), (out, _BLOCK * scale))
-    )
-    off = ops.maximum(ops.max(ops.abs(after - before)), _LEAST_OFF)
-    return ops.stack([off, *map(ops.max, sampled), *map(ops.mean, sampled)])
-
-
-def _sample(x):
-    # Gathered, not sliced with strides: ten times faster on a CPU.
-    *space, channels = x.shape
-    pixels = ops.reshape(x, (-1, channels))
-    seen = ops.take(pixels, np.arange(0, math.prod(space), _STRIDE), axis=0)
-    return ops.cast(seen, "float32")
-
-
-def _means(levels):
-    return levels[len(levels) // 2 + 1 :]
