@@ -103,6 +103,24 @@ CASES = {
             lambda: [images(9), (images(4), images(16))],
         )
     ],
+    "DBDNet": [
+        (
+            lambda **kw: cells.DBDNet(features=2, frame_number=9, **kw),
+            lambda: [images(4), (*[images(2)] * 7, images(3))],
+        )
+    ],
+    "MRVSR": [
+        (
+            lambda **kw: cells.MRVSR(features=4, **kw),
+            lambda: [images(9), (images(4),)],
+        )
+    ],
+    "MobileRRN": [
+        (
+            lambda **kw: cells.MobileRRN(features=4, blocks=1, **kw),
+            lambda: [images(3), (images(4), images(3))],
+        )
+    ],
     "ShiftCell": [(cell(cells.ShiftCell), lambda: [images(3), (images(4), images(4))])],
     "BiRLSP": [(cell(cells.BiRLSP, scale=2), lambda: [clip(3)])],
 }
