@@ -64,7 +64,7 @@ def describe(name, **arguments):
         >>> from stablevid_tf import models
         >>> found = models.describe("vresnet_feat", features=8, blocks=2)
         >>> found.parameters, found.operations, found.loops
-        (3947, 3888.0, 2)
+        (3931, 3888.0, 2)
     """
     model = build(name, **arguments)
     network = model.network
