@@ -5,8 +5,11 @@ Each recurrence is one file, and its ``call`` reads like its equation. The backb
 """
 
 from stablevid_tf.cells.birlsp import BiRLSP
+from stablevid_tf.cells.dbdnet import DBDNet
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
+from stablevid_tf.cells.mobile_rrn import MobileRRN
+from stablevid_tf.cells.mrvsr import MRVSR
 from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.cells.rlsp_cell import RLSPCell
 from stablevid_tf.cells.rlsp_super_resolution import RLSPSuperResolution
@@ -15,9 +18,12 @@ from stablevid_tf.cells.single_cell import SingleCell
 from stablevid_tf.cells.unroll import unroll, windows
 
 __all__ = [
+    "MRVSR",
     "BiRLSP",
+    "DBDNet",
     "FeatCell",
     "FrameCell",
+    "MobileRRN",
     "RLSPCell",
     "RLSPSuperResolution",
     "RecurrentVideoCell",

@@ -32,6 +32,12 @@ class BackboneCell(RecurrentVideoCell):
         **kwargs: see :class:`RecurrentVideoCell`.
     """
 
+    paper = (
+        "Tanay et al., Diagnosing and Preventing Instabilities in Recurrent Video "
+        "Processing, 2022"
+    )
+    task = "denoising"
+
     def __init__(
         self, backbone="vresnet", features=64, stages=None, skip=True, **kwargs
     ):

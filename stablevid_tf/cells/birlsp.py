@@ -41,7 +41,9 @@ class BiRLSP(BackboneCell):
         self.built = True
 
     def call(self, frames):
-        seen = ops.moveaxis(windows(frames, self.window), 1, 0)
+        place = ops.arange(1, ops.shape(frames)[1] + 1, dtype="int32")
+        seen = self.numbered(windows(frames, self.window), place)
+        seen = ops.moveaxis(seen, 1, 0)
         forward = self._trunk(self.body, seen)
         backward = ops.flip(
             self._trunk(self.backward_body, ops.flip(seen, axis=0)), axis=0

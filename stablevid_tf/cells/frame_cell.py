@@ -20,9 +20,7 @@ class FrameCell(BackboneCell):
     """
 
     def _head(self):
-        return self._conv(
-            self.features, role="head", loop=(self.window * self.channels, None)
-        )
+        return self._conv(self.features, role="head", loop=(self.inputs, None))
 
     def _stage_on_loop(self, index):
         return (None, None)
@@ -46,5 +44,5 @@ class FrameCell(BackboneCell):
         path = []
         for stage in self.body:
             path += self._through(stage)
-        entry = ConvSlice(self.head, self.window * self.channels)
+        entry = ConvSlice(self.head, self.inputs)
         return [Loop("frame", entry, (*path, ConvSlice(self.tail)))]

@@ -18,15 +18,26 @@ class RecurrentVideoCell(keras.layers.Layer):
     A cell that declares its feedback loops (:meth:`loops`) can be constrained
     (``where="loop"``), certified and dampened.
 
+    With ``frame_number`` the network is told how far the video has come: one channel
+    more at the end of ``frames``, constant over the image, ``min(t, frame_number) /
+    frame_number`` for the t-th frame, t = 1 the first. Source: Mori and Ukita,
+    "Time-series Initialization and Conditioning for Video-agnostic Stabilization of
+    Video Super-Resolution using Recurrent Networks" (frame-number conditioning), who
+    say that the number is normalised, not by what (our guess). No cell counts: what
+    runs over time calls :meth:`start` and :meth:`advance`, which keep t beside the
+    cell's state; a clip network calls :meth:`numbered` with the places in its clip.
+
     Args:
         channels: of an image; 3 (RGB) or 1 (grey).
         scale: output pixels per input pixel along each axis.
         window: input frames that one step sees, odd, centred on the frame it
             restores.
         constraint: an :class:`stablevid_tf.constraints.SRNC`, or None.
+        frame_number: frames after which the counter stands still, such as the length
+            of the longest training video; None: frames are not numbered.
 
     Call arguments:
-        frames: [B, H, W, window * channels] in [0, 1], earliest frame first.
+        frames: [B, H, W, :attr:`inputs`] in [0, 1], earliest frame first.
         state: as :meth:`initial_state` gives it, or as the last call returned it.
 
     Output:
@@ -36,7 +47,15 @@ class RecurrentVideoCell(keras.layers.Layer):
     # Whether frames can be restored one by one; False of clip networks.
     causal = True
 
-    def __init__(self, channels=3, scale=1, window=1, constraint=None, **kwargs):
+    def __init__(
+        self,
+        channels=3,
+        scale=1,
+        window=1,
+        constraint=None,
+        frame_number=None,
+        **kwargs,
+    ):
         # No autocast: a frame is never rounded; convolutions cast what they see.
         super().__init__(autocast=False, **kwargs)
         check_size("channels", channels)
@@ -46,12 +65,20 @@ class RecurrentVideoCell(keras.layers.Layer):
                 "window must be an odd number of frames (1, 3, 7, ...). "
                 f"Received: {window!r}"
             )
+        if frame_number is not None:
+            check_size("frame_number", frame_number)
         self.channels = channels
         self.scale = scale
         self.window = window
         if isinstance(constraint, dict):
             constraint = keras.saving.deserialize_keras_object(constraint)
         self.constraint = constraint
+        self.frame_number = frame_number
+
+    @property
+    def inputs(self):
+        """Channels of ``frames``: the window's, and one for a frame number."""
+        return self.window * self.channels + (self.frame_number is not None)
 
     def initial_state(self, frame):
         """The state before the first frame.
@@ -63,6 +90,63 @@ class RecurrentVideoCell(keras.layers.Layer):
 
     def call(self, frames, state):
         raise NotImplementedError
+
+    def start(self, frame, number=0):
+        """The state before the first frame, and the counter where frames are numbered.
+
+        Args:
+            frame: see :meth:`initial_state`.
+            number: frames of the video that came before, an integer or int32 [B]: a
+                clip that is cut out of a video passes its true place.
+
+        Returns:
+            The initial state; where frames are numbered ``{"state": the initial state,
+            "number": int32 [B]}``.
+        """
+        state = self.initial_state(frame)
+        if self.frame_number is None:
+            return state
+        count = ops.zeros((ops.shape(frame)[0],), "int32")
+        return {"state": state, "number": count + ops.cast(number, "int32")}
+
+    def advance(self, frames, state):
+        """One step from a state as :meth:`start` makes it.
+
+        Args:
+            frames: [B, H, W, window * channels], without the number.
+            state: from :meth:`start` or the last call.
+
+        Returns:
+            ``(restored, state)``; the counter is one higher, at most ``frame_number``.
+        """
+        if self.frame_number is None:
+            return self(frames, state)
+        number = ops.minimum(state["number"] + 1, self.frame_number)
+        restored, new = self(self.numbered(frames, number), state["state"])
+        return restored, {"state": new, "number": number}
+
+    def numbered(self, frames, number):
+        """Frames as ``call`` takes them: with the frame number where it is asked for.
+
+        Args:
+            frames: [..., H, W, window * channels].
+            number: integers, 1 for the first frame, of a shape that goes with the
+                leading axes: [B], or [T] for clips [B, T, H, W, C].
+        """
+        if self.frame_number is None:
+            return frames
+        reached = ops.minimum(number, self.frame_number) / self.frame_number
+        reached = ops.cast(reached, frames.dtype)[..., None, None, None]
+        return ops.concatenate(
+            [frames, reached * ops.ones_like(frames[..., :1])], axis=-1
+        )
+
+    def levels(self, frames):
+        """Frames in 0...255 for a network that computes so; their number as it is."""
+        images = self.window * self.channels
+        return ops.concatenate(
+            [255.0 * frames[..., :images], frames[..., images:]], axis=-1
+        )
 
     def loops(self):
         """The feedback loops, a list of :class:`stablevid_tf.layers.loop.Loop`."""
@@ -77,7 +161,7 @@ class RecurrentVideoCell(keras.layers.Layer):
         with backend.outside_graph():
             state = self.initial_state(ops.zeros((1, 8, 8, self.channels)))
         # Traced, not called: a call would leave a node in a Functional graph.
-        frames = keras.KerasTensor((1, 8, 8, self.window * self.channels))
+        frames = keras.KerasTensor((1, 8, 8, self.inputs))
         self.compute_output_spec(frames, state)
         self.built = True
 
@@ -86,7 +170,7 @@ class RecurrentVideoCell(keras.layers.Layer):
         self.build_by_call()
 
     def centre(self, frames):
-        """The frame being restored, out of the window [B, H, W, window * channels]."""
+        """The frame being restored, out of ``frames`` [B, H, W, inputs]."""
         start = self.window // 2 * self.channels
         return frames[..., start : start + self.channels]
 
@@ -101,4 +185,5 @@ class RecurrentVideoCell(keras.layers.Layer):
             "scale": self.scale,
             "window": self.window,
             "constraint": keras.saving.serialize_keras_object(self.constraint),
+            "frame_number": self.frame_number,
         }

@@ -37,6 +37,12 @@ class RLSPSuperResolution(RecurrentVideoCell):
         constraint, **kwargs: see :class:`RecurrentVideoCell`.
     """
 
+    paper = (
+        "Fuoli et al., Efficient Video Super-Resolution through Recurrent Latent Space "
+        "Propagation, 2019"
+    )
+    task = "super-resolution"
+
     def __init__(self, features=64, constraint=None, **kwargs):
         kwargs = {"channels": 3, "scale": 4, "window": 3, **kwargs}
         super().__init__(constraint=constraint, **kwargs)
@@ -48,7 +54,7 @@ class RLSPSuperResolution(RecurrentVideoCell):
         check_size("features", features)
         self.features = features
         self.body = [
-            self._conv(features, "head", (self.window * self.channels, None)),
+            self._conv(features, "head", (self.inputs, None)),
             *(self._conv(features, "body", (None, None)) for _ in range(5)),
         ]
         self.heads = self._conv(features + self.scale**2, "tail", (None, None))
@@ -66,7 +72,7 @@ class RLSPSuperResolution(RecurrentVideoCell):
         hidden, previous = state
         x = ops.concatenate(
             [
-                ops.cast(255.0 * frames, self.compute_dtype),
+                ops.cast(self.levels(frames), self.compute_dtype),
                 hidden,
                 ops.cast(previous, self.compute_dtype),
             ],
@@ -82,7 +88,7 @@ class RLSPSuperResolution(RecurrentVideoCell):
         return restored, (ops.relu(hidden), y)
 
     def loops(self):
-        entry = ConvSlice(self.body[0], self.window * self.channels)
+        entry = ConvSlice(self.body[0], self.inputs)
         path = tuple(ConvSlice(conv) for conv in (*self.body[1:], self.heads))
         return [Loop("rlsp", entry, path)]
 

@@ -29,17 +29,18 @@ def unroll(cell, frames, state=None):
     Args:
         cell: a :class:`RecurrentVideoCell`.
         frames: [B, T, H, W, C] in [0, 1].
-        state: the state before the first frame; the cell's initial one by default.
+        state: the state before the first frame, from :meth:`RecurrentVideoCell.start`
+            (the default) or another call of this function.
 
     Returns:
         ``(restored [B, T, s H, s W, C], state)``.
     """
     if state is None:
-        state = cell.initial_state(frames[:, 0])
+        state = cell.start(frames[:, 0])
     seen = ops.moveaxis(windows(frames, cell.window), 1, 0)
 
     def step(state, frame):
-        restored, state = cell(frame, state)
+        restored, state = cell.advance(frame, state)
         return state, restored
 
     state, restored = backend.scan(step, state, seen)

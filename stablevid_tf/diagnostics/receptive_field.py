@@ -219,6 +219,8 @@ class _Search:
         restored, state = self.subject.step(frame, state)
         size = ops.zeros(())
         for leaf in keras.tree.flatten(state):
+            if "float" not in keras.backend.standardize_dtype(leaf.dtype):
+                continue  # a counter
             leaf = ops.abs(ops.cast(leaf, "float32"))
             finite = ops.all(ops.isfinite(leaf))
             size = ops.maximum(size, ops.where(finite, ops.max(leaf), np.inf))

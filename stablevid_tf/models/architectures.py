@@ -3,8 +3,11 @@
 import difflib
 
 from stablevid_tf.cells.birlsp import BiRLSP
+from stablevid_tf.cells.dbdnet import DBDNet
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
+from stablevid_tf.cells.mobile_rrn import MobileRRN
+from stablevid_tf.cells.mrvsr import MRVSR
 from stablevid_tf.cells.rlsp_cell import RLSPCell
 from stablevid_tf.cells.rlsp_super_resolution import RLSPSuperResolution
 from stablevid_tf.cells.shift_cell import ShiftCell
@@ -24,8 +27,11 @@ _STAGES_ARGUMENT = {"vdncnn": "depth", "vresnet": "blocks"}
 _WINDOWS = {"": 1, "_mf3": 3, "_mf7": 7}
 # Networks that are one architecture: its class and the arguments that it takes beside
 # those of every architecture.
-_EVERY = {"constraint", "dtype"}
+_EVERY = {"constraint", "dtype", "frame_number"}
 _PUBLISHED = {
+    "dbdnet": (DBDNet, {"features", "channels", "feedback"}),
+    "mobile_rrn": (MobileRRN, {"features", "blocks", "channels"}),
+    "mrvsr": (MRVSR, {"features"}),
     "rlsp": (RLSPSuperResolution, {"features"}),
 }
 
@@ -54,13 +60,15 @@ def build(name, **arguments):
         name: one of :func:`names`.
         features: channels inside (64).
         blocks: residual blocks of VResNet (5); depth: body convolutions of VDnCNN
-            (10).
-            ``rlsp`` takes ``features``, ``constraint`` and ``dtype`` alone.
+            (10). Published networks take few of these, and some of their own: their
+            classes in ``stablevid_tf.cells`` tell, and so does the error.
         channels: of an image (3); 1 for grey.
         scale: output pixels per input pixel along each axis (1); 2 and 4 for
             super-resolution.
         skip: predict the noise (True) or the frame (False).
         constraint: an :class:`stablevid_tf.constraints.SRNC`, or None.
+        frame_number: tell the network how far the video has come, up to so many
+            frames (:class:`stablevid_tf.cells.RecurrentVideoCell`); None: do not.
         dtype: a Keras dtype policy, e.g. ``"mixed_bfloat16"``.
 
     Returns:

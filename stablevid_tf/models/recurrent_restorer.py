@@ -80,18 +80,22 @@ class RecurrentRestorer(Restorer):
         self.cell.load_public_weights(mapping)
         return self
 
-    def initial_state(self, frame):
+    def initial_state(self, frame, number=0):
         """The state before the first frame.
 
         Args:
             frame: [B, H, W, channels]; its shape is used.
+            number: frames of the video that came before, an integer or int32 [B]; for
+                models built with ``frame_number``, others do not look at it.
 
         Returns:
-            A nest of tensors.
+            A nest of tensors. Of a model built with ``frame_number`` the counter is
+            ``state["number"]``, int32 [B]; with a window it lies, as the cell's whole
+            state, in ``state["cell"]``.
         """
         frame = ops.convert_to_tensor(frame)
         self.check(frame, 4, "[batch, height, width, channels]")
-        state = self.cell.initial_state(frame)
+        state = self.cell.start(frame, number)
         if self.window == 1:
             return state
         return {
@@ -124,7 +128,7 @@ class RecurrentRestorer(Restorer):
     def _step(self, frame, state):
         with cached_kernels(effective_kernels(self.cell)):
             if self.window == 1:
-                return self.cell(frame, state)
+                return self.cell.advance(frame, state)
             return self._windowed_step(frame, state)
 
     def _windowed_step(self, frame, state):
@@ -132,7 +136,7 @@ class RecurrentRestorer(Restorer):
         first = ops.concatenate([frame] * (self.window - 1), axis=-1)
         past = ops.where(seen == 0, first, state["frames"])
         frames = ops.concatenate([past, frame], axis=-1)
-        restored, new = self.cell(frames, old)
+        restored, new = self.cell.advance(frames, old)
         # Until the first frame is in the window's centre nothing is remembered.
         keep = seen >= self.latency
         new = keras.tree.map_structure(lambda n, o: ops.where(keep, n, o), new, old)

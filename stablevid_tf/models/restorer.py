@@ -1,9 +1,15 @@
 """What every restoration model shares: checks, folding, configuration."""
 
 import keras
+from keras import ops
 
 from stablevid_tf import backend
-from stablevid_tf.constraints import folded_kernels, reparametrised
+from stablevid_tf.constraints import (
+    effective_kernels,
+    folded_kernels,
+    reparametrised,
+)
+from stablevid_tf.layers.kernel_cache import cached_kernels
 
 
 class Restorer(keras.Model):
@@ -71,6 +77,22 @@ class Restorer(keras.Model):
                 f"shape {shape}"
             )
 
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """Keras' loss; where the network also makes ``auxiliary(frames)``, of both.
+
+        Auxiliary pictures [B, T, s H, s W, C] are held to the same target: the loss is
+        the mean over them and the restored frames.
+        """
+        if hasattr(self.network, "auxiliary"):
+            with cached_kernels(effective_kernels(self.network)):
+                y_pred = _joined(y_pred, self.network.auxiliary(x))
+            y = _joined(y, y)
+            if sample_weight is not None:
+                sample_weight = _joined(sample_weight, sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
     def fold(self):
         """A twin with plain convolutions that satisfy the constraint for good.
 
@@ -122,6 +144,11 @@ class Restorer(keras.Model):
         config = dict(config)
         network = keras.saving.deserialize_keras_object(config.pop("network"))
         return cls(network, **config)
+
+
+def _joined(a, b):
+    """Two batches, one behind the other."""
+    return ops.concatenate([a, b], axis=0)
 
 
 def convs(layer):

@@ -108,7 +108,9 @@ def test_steps_are_the_clip_one_frame_late():
     np.testing.assert_allclose(np.stack(late[1:], 1), whole, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("features, count", [(64, 282128), (48, 163216)])
+@pytest.mark.parametrize(
+    "features, count", [(64, 282128), (48, 163216), (128, 1080336)]
+)
 def test_parameters(features, count):
     assert models.build("rlsp", features=features).count_params() == count
 

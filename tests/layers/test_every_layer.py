@@ -103,6 +103,25 @@ CASES = {
             lambda: [images(9), (images(4), images(16))],
         )
     ],
+    "DBDNet": [
+        (
+            lambda **kw: cells.DBDNet(features=8, frame_number=9, **kw),
+            lambda: [images(4), (*[images(8)] * 7, images(3))],
+        )
+    ],
+    "MRVSR": [
+        (
+            lambda **kw: cells.MRVSR(features=4, **kw),
+            lambda: [images(9), (images(4),)],
+        )
+    ],
+    "MobileRRN": [
+        (
+            lambda **kw: cells.MobileRRN(features=4, blocks=1, **kw),
+            # Dark: inside, values are 0...255, and bfloat16 rounds what is large.
+            lambda: [images(3) / 255, (images(4), images(3) / 255)],
+        )
+    ],
     "ShiftCell": [(cell(cells.ShiftCell), lambda: [images(3), (images(4), images(4))])],
     "BiRLSP": [(cell(cells.BiRLSP, scale=2), lambda: [clip(3)])],
 }

@@ -28,6 +28,10 @@ COUNTS = {
     "vresnet_shift": 557_123,
     "vdncnn_birlsp": 817_539,
     "vresnet_birlsp": 817_539,
+    "dbdnet": 964_712,
+    "mobile_rrn": 35_664,
+    "mrvsr": 1_209_360,
+    "rlsp": 282_128,
 }
 
 
@@ -51,6 +55,33 @@ def test_the_counts_follow_from_the_layer_lists():
     assert COUNTS["vresnet_single_mf3"] == plain + conv(9, f) - conv(3, f)
     trunk = 9 * conv(f, f) + conv(2 * f, f)
     assert COUNTS["vdncnn_birlsp"] == conv(3, f) + 2 * trunk + conv(2 * f, 3)
+
+
+@pytest.mark.parametrize(
+    "name, arguments, count",
+    [
+        ("dbdnet", {"feedback": False}, 964_550),
+    ],
+)
+def test_counts_of_published_variants(name, arguments, count):
+    assert models.build(name, **arguments).count_params() == count
+
+
+def test_the_published_counts_follow_from_the_layer_lists():
+    f = 64
+    single = conv(3, f) + 6 * conv(f, f) + conv(f, 3)
+    multi = conv(2 * f, f) + 6 * conv(3 * f, f)
+    assert COUNTS["dbdnet"] == single + multi + conv(f + 6, 3)
+    assert COUNTS["dbdnet"] - 964_550 == conv(f + 6, 3) - conv(f, 3)
+    blocks = 10 * conv(16, 16)
+    hidden, tail = conv(16, 16), conv(16, 48)
+    assert COUNTS["mobile_rrn"] == conv(6 + 16, 16) + blocks + hidden + tail
+    f = 128
+    xi = conv(9, f) + 2 * conv(f, f)
+    psi = conv(2 * f, f) + conv(f, f) + conv(f, 16)
+    assert COUNTS["mrvsr"] == xi + conv(f, f) + conv(2 * f, f) + psi
+    for f, count in ((64, COUNTS["rlsp"]), (128, 1_080_336)):
+        assert count == conv(25 + f, f) + 6 * conv(f, f) + conv(f, 16)
 
 
 def test_constraints_add_no_trainable_parameter():
@@ -78,7 +109,8 @@ def test_every_name_builds_and_says_what_it_is():
     names = models.names()
     assert names == sorted(set(names))
     assert set(COUNTS) <= set(names)
-    published = {"rlsp"}  # tests of their own, in tests/cells
+    # Tests of their own, in tests/cells.
+    published = {"dbdnet", "mobile_rrn", "mrvsr", "rlsp"}
     assert published < set(names)
     assert len(names) == 2 * 6 * 3 + len(published)
     for name in set(names) - published:
