@@ -80,11 +80,10 @@ class AddOn(DeblurringCell):
         return features, (hidden, (memory, features))
 
     def decode(self, features, frames):
-        return self.cell.decode(features, frames)
-
-    def build_by_call(self):
-        super().build_by_call()
+        restored = self.cell.decode(features, frames)
+        # Its parts were called, not itself: Keras would take it for unbuilt.
         self.cell.built = True
+        return restored
 
     def get_config(self):
         config = super().get_config()

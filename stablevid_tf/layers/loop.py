@@ -76,27 +76,32 @@ class Loop:
         feed: the path on which the new state of the loop before it in the list, and
             of no other, reaches this loop's state within the frame; None where that
             is not said.
+        enters: whether the state meets the network in ``entry`` alone. False where it
+            also enters by a skip or a gate: the entry is then a convolution that all
+            of the loop passes, whichever, and cannot dampen the state.
     """
 
     name: str
     entry: ConvSlice
-    path: tuple[ConvSlice | Residual | Warp, ...] = ()
-    feed: tuple[ConvSlice | Residual, ...] | None = None
+    path: tuple[object, ...] = ()
+    feed: tuple[object, ...] | None = None
+    enters: bool = True
 
     @property
     def warped(self):
         """Whether the loop has a gain in the infinity norm only."""
-        return any(isinstance(term, Warp) for term in self.path)
+        return any(isinstance(term, Warp) for term in terms_of(self.path))
+
+    @property
+    def unbounded(self):
+        """Why the loop has no gain bound, or None where it has one."""
+        reasons = [t.reason for t in terms_of(self.path) if isinstance(t, Unbounded)]
+        return f"{self.name}: {reasons[0]}" if reasons else None
 
     def slices(self):
         """Every convolution slice on the loop, the entry first."""
-        found = [self.entry]
-        for term in self.path:
-            if isinstance(term, Residual):
-                found += term.branch
-            elif isinstance(term, ConvSlice):
-                found.append(term)
-        return found
+        inner = [t for t in terms_of(self.path) if isinstance(t, ConvSlice)]
+        return [self.entry, *inner]
 
     def gain(self, norm):
         """The loop's gain bound, given ``norm(conv_slice)``.

@@ -70,7 +70,7 @@ def small(channels, seed=0):
 
 def add_on(cls, on):
     return lambda name=None, dtype=None: cls(
-        cells.IFIRNN(features=2, blocks=1, dtype=dtype), on=on, name=name
+        cells.IFIRNN(features=4, blocks=1, dtype=dtype), on=on, name=name
     )
 
 
@@ -108,17 +108,17 @@ CASES = {
         )
     ],
     "IRM": [
-        (add_on(cells.IRM, "hidden"), lambda: [images(3), (small(2), ())]),
+        (add_on(cells.IRM, "hidden"), lambda: [images(3), (small(4), ())]),
         (
             add_on(cells.IRM, "features"),
-            lambda: [images(3), (small(2), ((), small(8)))],
+            lambda: [images(3), (small(4), ((), small(16)))],
         ),
     ],
     "ATB": [
-        (add_on(cells.ATB, "hidden"), lambda: [images(3), (small(2), ())]),
+        (add_on(cells.ATB, "hidden"), lambda: [images(3), (small(4), ())]),
         (
             add_on(cells.ATB, "features"),
-            lambda: [images(3), (small(2), ((), small(8)))],
+            lambda: [images(3), (small(4), ((), small(16)))],
         ),
     ],
     "SRNCConv2D": [
