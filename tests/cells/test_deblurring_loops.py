@@ -120,11 +120,20 @@ def test_a_dense_block_keeps_to_its_gain():
     assert 0.5 < grown < dense(stage, 2) < dense(stage)
 
 
-@pytest.mark.parametrize("name", ["ifi_rnn", "rdbn", "rdbn_irm", "ifi_rnn_irm_irm"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ifi_rnn_irm_irm",
+        *(
+            pytest.param(name, marks=pytest.mark.large)
+            for name in ("ifi_rnn", "rdbn", "rdbn_irm")
+        ),
+    ],
+)
 def test_held_loops_are_certified(name):
     free = certify(build(name))
     assert all(loop.gain > 1.5 for loop in free.loops)
-    model = build(name, "loop")
+    model = build(name, "loop").fold()
     found = certify(model)
     assert found.certified
     assert 0.98 * ALPHA < found.contraction <= ALPHA
