@@ -5,7 +5,14 @@ from keras import ops
 
 from stablevid_tf import numerics
 from stablevid_tf.layers.gain_conv2d import GainConv2D
-from stablevid_tf.layers.loop import Residual, branch_gain
+from stablevid_tf.layers.loop import (
+    Beside,
+    ConvSlice,
+    Residual,
+    path_gain,
+    term_gain,
+    terms_of,
+)
 from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
 from stablevid_tf.layers.srnc_conv2d import SRNCConv2D
 from stablevid_tf.numerics.geometry import check_kernel, check_size
@@ -237,34 +244,64 @@ def loop_kernels(loops, alpha, norm):
         ``{GainConv2D: kernel tensor}``.
 
     Raises:
-        ValueError: a loop holds a warp.
+        ValueError: a loop holds a warp, batch normalisation, or what has no bound.
     """
     kernels = {}
     for loop in loops:
-        if loop.warped:
-            raise ValueError(
-                f"The loop {loop.name!r} holds a warp, whose gain is bounded in the "
-                "infinity norm only; where='loop' holds spectral norms. Constrain "
-                "where='all' or 'body' instead"
-            )
-        residuals = sum(isinstance(term, Residual) for term in loop.path)
-        rest = 1.0
-        for term in loop.path:
-            if len(loop.path) == 1:
-                rest = rest * norm(term)
-            elif isinstance(term, Residual):
-                first, *_ = term.branch
-                product = branch_gain(term, norm)
-                scale = _cap(1.0 / residuals, product)
-                kernels[first.conv] = first.conv.scaled_kernel(scale)
-                rest = rest * (1.0 + scale * product)
-            else:
-                scale = _cap(1.0, norm(term))
-                kernels[term.conv] = term.conv.scaled_kernel(scale)
-                rest = rest * scale * norm(term)
+        check_holdable(loop)
+        if len(loop.path) == 1:
+            rest = path_gain(loop.path, norm)
+        else:
+            rest = _hold(loop.path, _share(loop.path), norm, kernels)
         scale = _cap(alpha, rest * norm(loop.entry))
         kernels[loop.entry.conv] = loop.entry.conv.scaled_kernel(scale)
     return kernels
+
+
+def check_holdable(loop):
+    """Raise where ``where="loop"`` cannot hold a loop's gain, saying why."""
+    if loop.unbounded:
+        raise ValueError(
+            f"No gain can be held: {loop.unbounded}. Constrain where='all' or 'body'"
+        )
+    if loop.warped:
+        raise ValueError(
+            f"The loop {loop.name!r} holds a warp, whose gain is bounded in the "
+            "infinity norm only; where='loop' holds spectral norms. Constrain "
+            "where='all' or 'body' instead"
+        )
+    if any(part.batch_norm is not None for part in loop.slices()):
+        raise ValueError(
+            f"The loop {loop.name!r} holds batch normalisation, whose gain in training "
+            "is each batch's own and cannot be held. Constrain where='all' or 'body' "
+            "instead"
+        )
+
+
+def _share(path):
+    """The gain that each residual branch of a loop may have."""
+    return 1.0 / max(sum(isinstance(term, Residual) for term in terms_of(path)), 1)
+
+
+def _hold(path, share, norm, kernels):
+    """Cap what lies on a path, into ``kernels``; returns the gain that is left."""
+    gain = 1.0
+    for term in path:
+        if isinstance(term, Residual):
+            product = path_gain(term.branch, norm)
+            scale = _cap(share, product)
+            first = next(t for t in term.branch if isinstance(t, ConvSlice))
+            kernels[first.conv] = first.conv.scaled_kernel(scale)
+            gain = gain * (1.0 + scale * product)
+        elif isinstance(term, Beside):
+            gain = gain * (1.0 + _hold(term.path, share, norm, kernels) ** 2) ** 0.5
+        elif isinstance(term, ConvSlice):
+            scale = _cap(1.0, norm(term))
+            kernels[term.conv] = term.conv.scaled_kernel(scale)
+            gain = gain * scale * norm(term)
+        else:
+            gain = gain * term_gain(term, norm)
+    return gain
 
 
 def _cap(limit, gain):

@@ -4,23 +4,39 @@ Each recurrence is one file, and its ``call`` reads like its equation. The backb
 (VDnCNN or VResNet) is an argument: it decides what a stage of the body is.
 """
 
+from stablevid_tf.cells.atb import ATB
 from stablevid_tf.cells.birlsp import BiRLSP
 from stablevid_tf.cells.dbdnet import DBDNet
+from stablevid_tf.cells.deblurring_cell import DeblurringCell
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
+from stablevid_tf.cells.gru import GRU
+from stablevid_tf.cells.ifi_rnn import IFIRNN
+from stablevid_tf.cells.irm import IRM
+from stablevid_tf.cells.lstm import LSTM
 from stablevid_tf.cells.mobile_rrn import MobileRRN
 from stablevid_tf.cells.mrvsr import MRVSR
+from stablevid_tf.cells.rdbn import RDBN
 from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.cells.rlsp_cell import RLSPCell
 from stablevid_tf.cells.rlsp_super_resolution import RLSPSuperResolution
 from stablevid_tf.cells.shift_cell import ShiftCell
 from stablevid_tf.cells.single_cell import SingleCell
+from stablevid_tf.cells.strcnn import STRCNN
 from stablevid_tf.cells.unroll import unroll, windows
 
 __all__ = [
+    "ATB",
+    "GRU",
+    "IFIRNN",
+    "IRM",
+    "LSTM",
     "MRVSR",
+    "RDBN",
+    "STRCNN",
     "BiRLSP",
     "DBDNet",
+    "DeblurringCell",
     "FeatCell",
     "FrameCell",
     "MobileRRN",

@@ -75,11 +75,25 @@ def kernel_of(conv):
 
 
 def slice_of(part):
-    """The kernel of a :class:`stablevid_tf.layers.loop.ConvSlice`: its own inputs."""
+    """The kernel of a :class:`stablevid_tf.layers.loop.ConvSlice`: its own inputs.
+
+    Batch normalisation that follows is folded in, as inference applies it.
+    """
     kernel, channels = kernel_of(part.conv), slice(part.start, part.stop)
     # Keras keeps a transposed kernel as [*taps, cout, cin].
     transposed = isinstance(part.conv, TRANSPOSED)
-    return kernel[..., channels] if transposed else kernel[..., channels, :]
+    kernel = kernel[..., channels] if transposed else kernel[..., channels, :]
+    if part.batch_norm is None:
+        return kernel
+    gain = _batch_norm_gain(part.batch_norm)
+    return kernel * (gain[:, None] if transposed else gain)
+
+
+def _batch_norm_gain(layer):
+    """``gamma / sqrt(variance + epsilon)``, one of each channel."""
+    number = lambda x: ops.convert_to_numpy(x).astype("float64")  # noqa: E731
+    gain = 1 / (number(layer.moving_variance) + layer.epsilon) ** 0.5
+    return gain * number(layer.gamma) if layer.scale else gain
 
 
 def slice_name(part, names):

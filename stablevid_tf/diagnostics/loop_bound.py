@@ -5,7 +5,7 @@ import numpy as np
 
 from stablevid_tf import numerics
 from stablevid_tf.diagnostics.kernels import TRANSPOSED, slice_name, slice_of
-from stablevid_tf.layers.loop import Residual, Warp, term_gain
+from stablevid_tf.layers.loop import ConvSlice, term_gain, terms_of
 
 # Activations inside a layer that enlarge no difference.
 _FLAT = ("linear", "relu", "relu6", "sigmoid", "tanh")
@@ -38,12 +38,17 @@ def loop_bound(loop, norm, names):
         norm: ``norm(conv_slice)``.
         names: ``{layer: name}``.
     """
-    terms = [t for t in (loop.entry, *loop.path) if not isinstance(t, Warp)]
+    gain = loop.gain(norm)  # raises where there is none
+    terms = [
+        t
+        for t in (loop.entry, *loop.path)
+        if any(isinstance(inner, ConvSlice) for inner in terms_of([t]))
+    ]
     largest = max(terms, key=lambda term: term_gain(term, norm))
-    parts = largest.branch if isinstance(largest, Residual) else (largest,)
+    parts = [t for t in terms_of([largest]) if isinstance(t, ConvSlice)]
     return LoopBound(
         name=loop.name,
-        gain=loop.gain(norm),
+        gain=gain,
         factors=tuple((slice_name(part, names), norm(part)) for part in loop.slices()),
         worst=slice_name(max(parts, key=norm), names),
     )

@@ -1,17 +1,21 @@
 """Layers to build restorers from: constrained convolutions and body stages."""
 
+from stablevid_tf.layers.batch_norm_stage import BatchNormStage
 from stablevid_tf.layers.conv_stage import ConvStage
 from stablevid_tf.layers.gain_conv2d import GainConv2D
 from stablevid_tf.layers.kernel_cache import cached_kernels
 from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
+from stablevid_tf.layers.residual_dense_stage import ResidualDenseStage
 from stablevid_tf.layers.residual_stage import ResidualStage
 from stablevid_tf.layers.srn_conv2d import SRNConv2D
 from stablevid_tf.layers.srnc_conv2d import SRNCConv2D
 
 __all__ = [
+    "BatchNormStage",
     "ConvStage",
     "GainConv2D",
     "ReparametrisedConv2D",
+    "ResidualDenseStage",
     "ResidualStage",
     "SRNCConv2D",
     "SRNConv2D",

@@ -5,18 +5,49 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class ConvSlice:
-    """The input channels ``[start, stop)`` of a convolution layer; None for all."""
+    """The input channels ``[start, stop)`` of a convolution layer; None for all.
+
+    ``batch_norm``: the ``keras.layers.BatchNormalization`` that follows at once, or
+    None. At inference it multiplies every output channel by
+    ``gamma / sqrt(variance + epsilon)``: a part of the kernel.
+    """
 
     conv: object
     start: int | None = None
     stop: int | None = None
+    batch_norm: object | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """``x + (convs of the branch)(x)``: gain at most 1 + the product of their norms."""
+    """``x + branch(x)``: gain at most 1 + that of the branch, a path of terms."""
 
-    branch: tuple[ConvSlice, ...]
+    branch: tuple[object, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """``[x, path(x)]``, concatenated: gain at most ``sqrt(1 + g^2)``, g the path's."""
+
+    path: tuple[object, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lipschitz:
+    """An activation that may enlarge differences, by its Lipschitz constant."""
+
+    constant: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Unbounded:
+    """An operation of which no bound is known that holds for every state.
+
+    ``reason`` says why, in words that end a sentence: whoever asks for the gain gets
+    it as a ValueError.
+    """
+
+    reason: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,32 +70,38 @@ class Loop:
         name: for reports.
         entry: the slice of the convolution that sees the state.
         path: what else lies on the loop, each a :class:`ConvSlice`, a
-            :class:`Residual` or a :class:`Warp`. ReLUs and global skips add no gain
+            :class:`Residual`, a :class:`Beside`, a :class:`Lipschitz`, a
+            :class:`Warp` or an :class:`Unbounded`. ReLUs and global skips add no gain
             and are not named.
         feed: the path on which the new state of the loop before it in the list, and
             of no other, reaches this loop's state within the frame; None where that
             is not said.
+        enters: whether the state meets the network in ``entry`` alone. False where it
+            also enters by a skip or a gate: the entry is then a convolution that all
+            of the loop passes, whichever, and cannot dampen the state.
     """
 
     name: str
     entry: ConvSlice
-    path: tuple[ConvSlice | Residual | Warp, ...] = ()
-    feed: tuple[ConvSlice | Residual, ...] | None = None
+    path: tuple[object, ...] = ()
+    feed: tuple[object, ...] | None = None
+    enters: bool = True
 
     @property
     def warped(self):
         """Whether the loop has a gain in the infinity norm only."""
-        return any(isinstance(term, Warp) for term in self.path)
+        return any(isinstance(term, Warp) for term in terms_of(self.path))
+
+    @property
+    def unbounded(self):
+        """Why the loop has no gain bound, or None where it has one."""
+        reasons = [t.reason for t in terms_of(self.path) if isinstance(t, Unbounded)]
+        return f"{self.name}: {reasons[0]}" if reasons else None
 
     def slices(self):
         """Every convolution slice on the loop, the entry first."""
-        found = [self.entry]
-        for term in self.path:
-            if isinstance(term, Residual):
-                found += term.branch
-            elif isinstance(term, ConvSlice):
-                found.append(term)
-        return found
+        inner = [t for t in terms_of(self.path) if isinstance(t, ConvSlice)]
+        return [self.entry, *inner]
 
     def gain(self, norm):
         """The loop's gain bound, given ``norm(conv_slice)``.
@@ -72,7 +109,31 @@ class Loop:
         The norm of every slice must be the infinity norm where the loop is
         :attr:`warped`.
         """
+        if self.unbounded:
+            raise ValueError(self.unbounded)
         return norm(self.entry) * path_gain(self.path, norm)
+
+
+def around(name, path):
+    """The :class:`Loop` of a state that enters otherwise than by one convolution.
+
+    Args:
+        name: for reports.
+        path: all that lies on the loop, from the old state to the new one. Its last
+            :class:`ConvSlice` becomes the loop's entry.
+    """
+    at = max(i for i, term in enumerate(path) if isinstance(term, ConvSlice))
+    return Loop(name, path[at], (*path[at + 1 :], *path[:at]), enters=False)
+
+
+def terms_of(path):
+    """Every term of a path, also those inside residuals and concatenations."""
+    for term in path:
+        yield term
+        if isinstance(term, Residual):
+            yield from terms_of(term.branch)
+        elif isinstance(term, Beside):
+            yield from terms_of(term.path)
 
 
 def path_gain(path, norm):
@@ -84,15 +145,19 @@ def path_gain(path, norm):
 
 
 def term_gain(term, norm):
-    """Gain bound of one term of a path."""
+    """Gain bound of one term of a path.
+
+    Raises:
+        ValueError: the term is :class:`Unbounded`; the message is its reason.
+    """
+    if isinstance(term, Unbounded):
+        raise ValueError(term.reason)
     if isinstance(term, Warp):
         return 1.0
-    return 1.0 + branch_gain(term, norm) if isinstance(term, Residual) else norm(term)
-
-
-def branch_gain(residual, norm):
-    """Gain bound of a residual's branch: the product of its norms."""
-    product = 1.0
-    for part in residual.branch:
-        product = product * norm(part)
-    return product
+    if isinstance(term, Lipschitz):
+        return term.constant
+    if isinstance(term, Residual):
+        return 1.0 + path_gain(term.branch, norm)
+    if isinstance(term, Beside):
+        return (1.0 + path_gain(term.path, norm) ** 2) ** 0.5
+    return norm(term)

@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+from stablevid_tf.layers.loop import ConvSlice, Residual
+
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
 class ResidualStage(keras.layers.Layer):
@@ -35,6 +37,10 @@ class ResidualStage(keras.layers.Layer):
     def call(self, x, extra=None):
         inputs = x if extra is None else ops.concatenate([x, extra], axis=-1)
         return x + self.conv2(ops.relu(self.conv1(inputs)))
+
+    def term(self, start=None):
+        """The block on a loop that enters its input channels from ``start``."""
+        return Residual((ConvSlice(self.conv1, start), ConvSlice(self.conv2)))
 
     @property
     def convs(self):

@@ -1,17 +1,25 @@
-"""The list of architectures: backbone_recurrence[_mfW], and published networks."""
+"""The list of architectures: backbone_recurrence[_mfW], published networks, add-ons."""
 
 import difflib
 
+from stablevid_tf.cells.atb import ATB
 from stablevid_tf.cells.birlsp import BiRLSP
 from stablevid_tf.cells.dbdnet import DBDNet
+from stablevid_tf.cells.deblurring_cell import DeblurringCell
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
+from stablevid_tf.cells.gru import GRU
+from stablevid_tf.cells.ifi_rnn import IFIRNN
+from stablevid_tf.cells.irm import IRM
+from stablevid_tf.cells.lstm import LSTM
 from stablevid_tf.cells.mobile_rrn import MobileRRN
 from stablevid_tf.cells.mrvsr import MRVSR
+from stablevid_tf.cells.rdbn import RDBN
 from stablevid_tf.cells.rlsp_cell import RLSPCell
 from stablevid_tf.cells.rlsp_super_resolution import RLSPSuperResolution
 from stablevid_tf.cells.shift_cell import ShiftCell
 from stablevid_tf.cells.single_cell import SingleCell
+from stablevid_tf.cells.strcnn import STRCNN
 from stablevid_tf.models.clip_restorer import ClipRestorer
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
 
@@ -33,6 +41,25 @@ _PUBLISHED = {
     "mobile_rrn": (MobileRRN, {"features", "blocks", "channels"}),
     "mrvsr": (MRVSR, {"features"}),
     "rlsp": (RLSPSuperResolution, {"features"}),
+    "gru": (GRU, {"features", "channels"}),
+    "ifi_rnn": (IFIRNN, {"features", "blocks", "channels"}),
+    "lstm": (LSTM, {"features", "channels"}),
+    "rdbn": (RDBN, {"features", "blocks", "channels"}),
+    "strcnn": (STRCNN, {"features", "blocks", "channels"}),
+}
+# The deblurring networks in the add-ons of RIRN: {name: (network's name, add-on)}.
+_ADD_ONS = {
+    "irm": IRM,
+    "atb": ATB,
+    "rirn": lambda cell: ATB(IRM(cell)),
+    "atb_atb": lambda cell: ATB(ATB(cell, on="hidden")),
+    "irm_irm": lambda cell: IRM(IRM(cell), on="features"),
+}
+_WRAPPED = {
+    f"{name}_{suffix}": (name, add_on)
+    for name, (network_class, _) in _PUBLISHED.items()
+    if issubclass(network_class, DeblurringCell)
+    for suffix, add_on in _ADD_ONS.items()
 }
 
 
@@ -50,7 +77,7 @@ def names():
         for recurrence in _RECURRENCES
         for window in _WINDOWS
     ]
-    return sorted([*combined, *_PUBLISHED])
+    return sorted([*combined, *_PUBLISHED, *_WRAPPED])
 
 
 def build(name, **arguments):
@@ -61,7 +88,9 @@ def build(name, **arguments):
         features: channels inside (64).
         blocks: residual blocks of VResNet (5); depth: body convolutions of VDnCNN
             (10). Published networks take few of these, and some of their own: their
-            classes in ``stablevid_tf.cells`` tell, and so does the error.
+            classes in ``stablevid_tf.cells`` tell, and so does the error. The
+            deblurring networks stand alone or with ``_irm``, ``_atb``, ``_rirn``
+            (both), ``_atb_atb``, ``_irm_irm``.
         channels: of an image (3); 1 for grey.
         scale: output pixels per input pixel along each axis (1); 2 and 4 for
             super-resolution.
@@ -90,10 +119,13 @@ def build(name, **arguments):
             f"No architecture is named {name!r}; the nearest is {near[0]!r}. "
             "stablevid_tf.models.names() lists them all."
         )
-    if name in _PUBLISHED:
-        network_class, own = _PUBLISHED[name]
+    base, add_on = _WRAPPED.get(name, (name, None))
+    if base in _PUBLISHED:
+        network_class, own = _PUBLISHED[base]
         _check(name, arguments, _EVERY | own)
         network = network_class(**arguments)
+        if add_on is not None:
+            network = add_on(network)
     else:
         network = _combined(name, arguments)
     model_class = RecurrentRestorer if network.causal else ClipRestorer

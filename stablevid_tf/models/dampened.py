@@ -26,7 +26,8 @@ def dampened(model, factor):
 
     Raises:
         ValueError: ``factor`` is negative or not finite; the model declares no
-            feedback loop, or has none.
+            feedback loop, or has none, or its state enters by more than convolutions
+            (the deblurring networks).
 
     Example:
         >>> from stablevid_tf import models
@@ -41,10 +42,18 @@ def dampened(model, factor):
         raise ValueError(
             f"factor must be 0 or more, usually below 1. Received: factor={factor!r}"
         )
-    if not _loops(model):
+    loops = _loops(model)
+    if not loops:
         raise ValueError(
             f"{model.name} has no feedback loop: there is nothing to dampen, and "
             "nothing to fear from long videos"
+        )
+    beside = [loop.name for loop in loops if not loop.enters]
+    if beside:
+        raise ValueError(
+            f"Of {model.name} the {beside[0]} enters not by one convolution alone but "
+            "also by a skip or a gate, so no kernel dampens it. Use another strategy, "
+            "such as burst or guard"
         )
     model.build()
     folded = model.fold()

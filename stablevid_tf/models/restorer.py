@@ -117,6 +117,7 @@ class Restorer(keras.Model):
             other.kernel.assign(kernels.get(mine, mine.kernel))
             if mine.use_bias:
                 other.bias.assign(mine.bias)
+        _copy_others(self.network, twin.network)
         return twin
 
     def adopt(self, folded):
@@ -131,6 +132,7 @@ class Restorer(keras.Model):
                 mine.kernel.assign(other.kernel)
             if mine.use_bias:
                 mine.bias.assign(other.bias)
+        _copy_others(folded.network, self.network)
 
     def get_config(self):
         return {
@@ -158,3 +160,17 @@ def convs(layer):
         for found in layer._flatten_layers(include_self=False)
         if hasattr(found, "kernel")
     ]
+
+
+def _copy_others(source, target):
+    """Every weight that no convolution holds (batch normalisation), to a twin."""
+    twins = (x._flatten_layers(include_self=True) for x in (source, target))
+    for one, other in zip(*twins, strict=True):
+        if hasattr(one, "kernel"):
+            continue
+        for a, b in zip(_own_variables(one), _own_variables(other), strict=True):
+            b.assign(a)
+
+
+def _own_variables(layer):
+    return [*layer._trainable_variables, *layer._non_trainable_variables]

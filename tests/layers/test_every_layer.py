@@ -15,7 +15,7 @@ from layer_check import check_layer
 from stablevid_tf import cells, layers
 
 # Abstract: their subclasses are checked.
-ABSTRACT = {"ReparametrisedConv2D", "RecurrentVideoCell"}
+ABSTRACT = {"ReparametrisedConv2D", "RecurrentVideoCell", "DeblurringCell"}
 
 
 def conv(filters=4, **kwargs):
@@ -50,7 +50,77 @@ def cell(cls, **settings):
     return lambda **kwargs: cls(features=4, stages=2, **settings, **kwargs)
 
 
+def dense_stage(name=None, dtype=None):
+    dense = [conv(2, dtype=dtype), conv(3, dtype=dtype)]
+    fuse = conv(dtype=dtype)
+    return layers.ResidualDenseStage(dense, fuse, name=name, dtype=dtype)
+
+
+def batch_norm_stage(name=None, dtype=None):
+    return layers.BatchNormStage(
+        conv(dtype=dtype), constrained(dtype=dtype), name=name, dtype=dtype
+    )
+
+
+def small(channels, seed=0):
+    """Maps a quarter of the size of padded `images`."""
+    random = np.random.default_rng(seed)
+    return random.random((2, 2, 3, channels), dtype="float32")
+
+
+def add_on(cls, on):
+    return lambda name=None, dtype=None: cls(
+        cells.IFIRNN(features=4, blocks=1, dtype=dtype), on=on, name=name
+    )
+
+
 CASES = {
+    "ResidualDenseStage": [(dense_stage, lambda: [images(4)])],
+    "BatchNormStage": [(batch_norm_stage, lambda: [images(4)])],
+    "IFIRNN": [
+        (
+            lambda **kw: cells.IFIRNN(features=2, blocks=1, **kw),
+            lambda: [images(3), (small(2), ())],
+        )
+    ],
+    "GRU": [
+        (
+            lambda **kw: cells.GRU(features=2, channels=1, **kw),
+            lambda: [images(1), (small(2), ())],
+        )
+    ],
+    "LSTM": [
+        (
+            lambda **kw: cells.LSTM(features=2, **kw),
+            lambda: [images(3), (small(2), small(2, 1))],
+        )
+    ],
+    "RDBN": [
+        (
+            lambda **kw: cells.RDBN(features=2, blocks=2, **kw),
+            lambda: [images(3), (small(2), ())],
+        )
+    ],
+    "STRCNN": [
+        (
+            lambda **kw: cells.STRCNN(features=2, blocks=1, **kw),
+            lambda: [images(15), (images(2, 1)[:, ::2, ::2], ())],
+        )
+    ],
+    "IRM": [
+        (add_on(cells.IRM, "hidden"), lambda: [images(3), (small(4), ())]),
+        (
+            add_on(cells.IRM, "features"),
+            lambda: [images(3), (small(4), ((), small(16)))],
+        ),
+    ],
+    "ATB": [
+        (add_on(cells.ATB, "hidden"), lambda: [images(3), (small(4), ())]),
+        (
+            add_on(cells.ATB, "features"),
+            lambda: [images(3), (small(4), ((), small(16)))],
+        ),
+    ],
     "SRNCConv2D": [
         (constrained, lambda: [images(4)]),
         (

@@ -32,6 +32,24 @@ COUNTS = {
     "mobile_rrn": 35_664,
     "mrvsr": 1_209_360,
     "rlsp": 282_128,
+    "ifi_rnn": 836_623,
+    "rdbn": 1_996_731,
+    # Trained ones; batch normalisation stores two numbers more for each of 64
+    # channels of 16 convolutions.
+    "strcnn": 721_219 + 2 * 64 * 16,
+    # Our guesses: the paper gives no numbers.
+    "gru": 413_803,
+    "lstm": 272_063,
+}
+# Add-ons of c channels: 20 of the hidden state; 80, 64 or 60 of the features.
+IRM, ATB = {20: 86_660, 32: 221_600}, {80: 358_880, 64: 229_760, 60: 201_960}
+COUNTS |= {
+    "ifi_rnn_irm": COUNTS["ifi_rnn"] + IRM[20],
+    "ifi_rnn_atb": COUNTS["ifi_rnn"] + ATB[80],
+    "ifi_rnn_rirn": COUNTS["ifi_rnn"] + IRM[20] + ATB[80],
+    "strcnn_rirn": COUNTS["strcnn"] + IRM[32] + ATB[64],
+    "gru_atb": COUNTS["gru"] + ATB[60],
+    "lstm_rirn": COUNTS["lstm"] + IRM[20] + ATB[60],
 }
 
 
@@ -84,6 +102,24 @@ def test_the_published_counts_follow_from_the_layer_lists():
         assert count == conv(25 + f, f) + 6 * conv(f, f) + conv(f, 16)
 
 
+def test_the_counts_of_the_add_ons_follow_from_their_layer_lists():
+    def square(k, cin, cout):
+        return k * k * cin * cout + cout
+
+    for c, count in IRM.items():
+        wide, block = conv(2 * c, 2 * c), 2 * conv(c, c)
+        assert count == 3 * wide + 2 * wide + conv(2 * c, c) + block
+    for c, count in ATB.items():
+        assert count == conv(2 * c, 2 * c) + 2 * (conv(c, c) + square(1, c, c))
+    # GRU and LSTM, as the tables' layers give them.
+    encoder = square(5, 3, 20) + square(5, 20, 40) + square(5, 40, 60)
+    decoder = conv(60, 40) + conv(40, 20) + square(5, 20, 3)
+    lstm = encoder + square(5, 80, 80) + decoder
+    assert COUNTS["lstm"] == lstm
+    to_hidden = conv(60, 20) + 2 * conv(20, 20) + conv(20, 20)
+    assert COUNTS["gru"] == lstm + square(5, 80, 60) + to_hidden
+
+
 def test_constraints_add_no_trainable_parameter():
     count = models.build("vresnet_feat", features=8, blocks=2).count_params()
     for constraint in (
@@ -109,9 +145,12 @@ def test_every_name_builds_and_says_what_it_is():
     names = models.names()
     assert names == sorted(set(names))
     assert set(COUNTS) <= set(names)
-    # Tests of their own, in tests/cells.
-    published = {"dbdnet", "mobile_rrn", "mrvsr", "rlsp"}
-    assert published < set(names)
+    # Networks of their own have tests of their own, in tests/cells.
+    published = {n for n in names if not n.startswith(("vdncnn_", "vresnet_"))}
+    assert {"rlsp", *(n for n in COUNTS if not n.startswith("v"))} <= published
+    add_ons = ("", "_irm", "_atb", "_rirn", "_atb_atb", "_irm_irm")
+    for base in ("ifi_rnn", "strcnn", "rdbn", "gru", "lstm"):
+        assert {base + suffix for suffix in add_ons} <= published
     assert len(names) == 2 * 6 * 3 + len(published)
     for name in set(names) - published:
         stages = "depth" if name.startswith("vdncnn") else "blocks"

@@ -1,0 +1,132 @@
+"""What the published deblurring networks have in common."""
+
+import keras
+from keras import ops
+
+from stablevid_tf.cells.deblurring_cell import DeblurringCell
+from stablevid_tf.constraints import conv2d
+from stablevid_tf.layers.loop import ConvSlice
+from stablevid_tf.layers.residual_stage import ResidualStage
+from stablevid_tf.numerics.geometry import check_size
+
+
+class CodecCell(DeblurringCell):
+    """An encoder that makes frames smaller, recurrence there, and a decoder.
+
+    Frames whose sides ``stride`` does not divide are padded at the bottom and at the
+    right by repeating the last row and column, and the result is cropped back; states
+    are maps of the padded size over ``stride``.
+
+    A constraint holds convolutions, not the transposed ones of the decoder, which
+    lie on no feedback loop.
+
+    Args:
+        features: the unit of the network's widths.
+        channels, constraint, **kwargs: see
+            :class:`stablevid_tf.cells.RecurrentVideoCell`; scale is 1 and the window
+            the network's own.
+    """
+
+    # Frames that a step sees, and by how much the encoder makes them smaller.
+    window = 1
+    stride = 4
+
+    def __init__(self, features, channels=3, constraint=None, **kwargs):
+        super().__init__(
+            channels=channels,
+            scale=1,
+            window=type(self).window,
+            constraint=constraint,
+            **kwargs,
+        )
+        check_size("features", features)
+        self.features = features
+
+    def initial_state(self, frame):
+        return self.maps(frame, self.hidden_channels), ()
+
+    def maps(self, frame, channels):
+        """Zero maps of a frame's padded size over ``stride``."""
+        batch, height, width, _ = ops.shape(frame)
+        height, width = -(-height // self.stride), -(-width // self.stride)
+        return ops.zeros((batch, height, width, channels), self.compute_dtype)
+
+    def padded(self, frames):
+        """Sides made divisible by ``stride``; the last row and column repeated."""
+        for axis in (1, 2):
+            side = ops.shape(frames)[axis]
+            over = -side % self.stride
+            if isinstance(over, int) and over == 0:
+                continue
+            at = ops.minimum(ops.arange(side + over), side - 1)
+            frames = ops.take(frames, at, axis=axis)
+        return frames
+
+    def cropped(self, restored, frames):
+        """Cut to the frames' size, float32."""
+        _, height, width, _ = ops.shape(frames)
+        return ops.cast(restored[:, :height, :width], "float32")
+
+    def conv(self, filters, kernel_size=3, role="body", loop=None, **kwargs):
+        return conv2d(
+            self.constraint,
+            filters,
+            kernel_size,
+            role=role,
+            loop=loop,
+            dtype=self.dtype_policy,
+            **kwargs,
+        )
+
+    def residual(self, filters, loop=None):
+        """``x + K2 * relu(K1 * x)``; ``loop``: as of :meth:`conv`, for K1."""
+        return ResidualStage(
+            self.conv(filters, loop=loop),
+            self.conv(filters, loop=loop and (None, None)),
+            dtype=self.dtype_policy,
+        )
+
+    def encoder_of_frames(self):
+        """Three 5x5 convolutions; the last two halve the size."""
+        return [
+            self.conv(self.features, 5, role="head"),
+            self.conv(2 * self.features, 5, strides=2),
+            self.conv(3 * self.features, 5, strides=2),
+        ]
+
+    def hidden_net(self):
+        """Convolution, residual block, convolution: features to hidden state."""
+        loop, width = (None, None), self.hidden_channels
+        return [
+            self.conv(width, loop=loop),
+            self.residual(width, loop=loop),
+            self.conv(width, loop=loop),
+        ]
+
+    def hidden_terms(self):
+        """The terms of :meth:`hidden_net` on the loop."""
+        first, block, last = self.to_hidden
+        return ConvSlice(first), block.term(), ConvSlice(last)
+
+    def decoder(self):
+        """Two transposed convolutions that double the size, and one that writes."""
+        double = {"strides": 2, "padding": "same", "dtype": self.dtype_policy}
+        return [
+            keras.layers.Conv2DTranspose(2 * self.features, 3, **double),
+            keras.layers.Conv2DTranspose(self.features, 3, **double),
+            self.conv(self.channels, 5, role="tail"),
+        ]
+
+    def get_config(self):
+        # What is not free is not written down.
+        config = super().get_config()
+        for name in ("scale", "window"):
+            del config[name]
+        return config | {"features": self.features}
+
+
+def chain(layers, x):
+    """``x`` through one layer after the other."""
+    for layer in layers:
+        x = layer(x)
+    return x

@@ -1,0 +1,71 @@
+"""vresnet_rlsp_still_hard: the twin of vresnet_rlsp_still_unstable
+    under the hard constraint.
+
+Reproduces: training that breeds instability (Tanay et al., "Diagnosing and Preventing
+    Instabilities in Recurrent Video Processing"): still clips, a loop through the whole
+    network, no constraint. Its twins differ in the constraint alone.
+Data: a folder of video clips (--data), whose single frames stand still.
+"""
+
+import argparse
+
+import keras
+
+from stablevid_tf import data, models
+from stablevid_tf.constraints import SRNC
+from stablevid_tf.losses import Charbonnier
+from stablevid_tf.metrics import PSNR
+from stablevid_tf.training import Resume
+
+STEPS, EPOCH, BATCH, RATE = 8000, 100, 8, 2e-3
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--data", required=True, help="folder of video clips")
+parser.add_argument("--run", required=True, help="folder for state, log and weights")
+parser.add_argument("--cache", help="folder for decoded frames, kept between runs")
+parser.add_argument("--steps", type=int, default=STEPS)
+args = parser.parse_args()
+
+keras.utils.set_random_seed(0)
+
+model = models.build(
+    "vresnet_rlsp",
+    features=24,
+    blocks=5,
+    constraint=SRNC(alpha=1.0, beta=1.0, where="all", frame_size=32),
+    dtype="mixed_bfloat16",
+)
+clips = data.ClipDataset(
+    args.data,
+    frames=7,
+    size=32,
+    batch_size=BATCH,
+    steps=EPOCH,
+    sigma=30,
+    motion=0,
+    seed=0,
+    cache=args.cache,
+)
+rate = keras.optimizers.schedules.CosineDecay(
+    initial_learning_rate=0.0,
+    warmup_target=RATE,
+    warmup_steps=100,
+    decay_steps=args.steps - 100,
+    alpha=0.01,
+)
+model.compile(
+    optimizer=keras.optimizers.Adam(rate, global_clipnorm=1.0),
+    loss=Charbonnier(),
+    metrics=[PSNR(frames="last")],
+)
+model.fit(
+    clips,
+    epochs=args.steps // EPOCH,
+    callbacks=[
+        Resume(args.run, clips),
+        keras.callbacks.CSVLogger(f"{args.run}/log.csv", append=True),
+        keras.callbacks.TerminateOnNaN(),
+    ],
+    verbose=2,
+)
+model.fold().save_weights(f"{args.run}/model.weights.h5")
