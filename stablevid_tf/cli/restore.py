@@ -71,6 +71,14 @@ def options():
         upper_bound=1.0,
         flag_values=values,
     )
+    flags.DEFINE_integer(
+        "look_ahead",
+        None,
+        "Frames after (and before) those being restored that a bidirectional model "
+        "sees; 4 unless said. More is better, and costs memory.",
+        lower_bound=0,
+        flag_values=values,
+    )
     return values
 
 
@@ -123,6 +131,7 @@ def run(words, values):
         rate=values.rate,
         allow_damaged=values.damaged,
         strategy=strategy,
+        look_ahead=values.look_ahead,
     )
     print(f"{target}: {count} frames")
     if values.strategy == "guard":

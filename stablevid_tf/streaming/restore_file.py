@@ -24,6 +24,7 @@ def restore_file(
     rate=None,
     allow_damaged=False,
     strategy=None,
+    look_ahead=None,
     progress=True,
 ):
     """Restores a video file or a folder of images into another.
@@ -44,7 +45,7 @@ def restore_file(
         rate: frames per second of images; 24 if None.
         allow_damaged: bool, restore what can be decoded of a truncated or damaged
             file instead of refusing it.
-        strategy: as for `restore`.
+        strategy, look_ahead: as for `restore`.
         progress: bool, show a bar with frames per second and the time left.
 
     Returns:
@@ -80,8 +81,9 @@ def restore_file(
         frames = stack.enter_context(
             contextlib.closing(ahead(_floats(video, times, grey)))
         )
+        options = {"strategy": strategy, "look_ahead": look_ahead}
         restored = stack.enter_context(
-            contextlib.closing(ahead(restore(model, frames, strategy)))
+            contextlib.closing(ahead(restore(model, frames, **options)))
         )
         bar = stack.enter_context(
             tqdm.tqdm(total=video.info.frames, unit=" frames", disable=not progress)
