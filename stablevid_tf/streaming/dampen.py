@@ -2,6 +2,7 @@ import dataclasses
 
 from stablevid_tf.models.dampened import dampened
 from stablevid_tf.streaming.steps import steps
+from stablevid_tf.streaming.tiled import Tiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,4 +40,9 @@ class Dampen:
 
     def run(self, model, frames):
         """The restored frames, an iterator; see `restore`."""
-        return steps(dampened(model, self.factor), frames)
+        if isinstance(model, Tiled):
+            return steps(model.changed(self._dampened), frames)
+        return steps(self._dampened(model), frames)
+
+    def _dampened(self, model):
+        return dampened(model, self.factor)

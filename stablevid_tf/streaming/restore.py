@@ -3,14 +3,17 @@ import numpy as np
 from stablevid_tf.streaming.look_ahead import look_ahead as by_windows
 from stablevid_tf.streaming.steps import steps
 from stablevid_tf.streaming.strategies import strategy_of
+from stablevid_tf.streaming.tiled import Tiled
 
 # Noise of sigma 100/255 stays within; values of 0..255 do not.
 _LIMIT = 4.0
 # Frames that a bidirectional model is shown before and after those it restores.
-LOOK_AHEAD = 4
+LOOK_AHEAD = 8
+# Pixels that a tile sees beyond what is kept of it.
+OVERLAP = 16
 
 
-def restore(model, frames, strategy=None, *, look_ahead=None):
+def restore(model, frames, strategy=None, *, look_ahead=None, tile=None, overlap=None):
     """Restores frames one after another, in memory that does not grow.
 
     Every frame that comes in goes out, in order. For causal models the result
@@ -25,6 +28,10 @@ def restore(model, frames, strategy=None, *, look_ahead=None):
     call; of a longer one each frame misses what lies further away than `look_ahead`
     frames.
 
+    Frames too large for memory are cut into tiles (see `Tiled`), which give the same
+    video where `overlap` covers the receptive field of one step: 12 pixels of
+    VResNet, 12 of VDnCNN, at their usual depth.
+
     Args:
         model: a recurrent model with `initial_state`, `step`, `latency`, `scale`
             and `channels`; or a model of whole clips such as `ClipRestorer`.
@@ -33,14 +40,18 @@ def restore(model, frames, strategy=None, *, look_ahead=None):
         strategy: how to run a model that may not be stable: None (as it is),
             "burst", "overlap", "dampen", "guard", or an instance of `Burst`,
             `Overlap`, `Dampen`, `Guard`.
-        look_ahead: 0 or more frames, 4 unless said; for a bidirectional model only.
+        look_ahead: 0 or more frames, 8 unless said; for a bidirectional model only.
+        tile: side of a tile in input pixels, overlap included; None: frames whole.
+        overlap: pixels that a tile sees on each side beyond what is kept of it; 16
+            unless said. Rounded up to a multiple of 8.
 
     Returns:
         Iterator of [scale H, scale W, C] float32 arrays, as many as came in.
 
     Raises:
         ValueError: an unknown strategy, or one that does not suit the model;
-            `look_ahead` of a model that restores frame by frame; while iterating:
+            `look_ahead` of a model that restores frame by frame; tiles that are too
+            small for their overlap; `overlap` without `tile`; while iterating:
             no frames, or one of wrong rank, channels, dtype, size or range, or with
             NaN. The message names the frame, counting from 0.
 
@@ -71,7 +82,12 @@ def restore(model, frames, strategy=None, *, look_ahead=None):
     else:
         run = strategy.run if strategy else steps
     fold = getattr(model, "fold", None)
-    return run(fold() if fold else model, _checked(frames, model.channels))
+    model = fold() if fold else model
+    if tile is not None:
+        model = Tiled(model, tile, OVERLAP if overlap is None else overlap)
+    elif overlap is not None:
+        raise ValueError(f"overlap goes with tile. Received: overlap={overlap!r}")
+    return run(model, _checked(frames, model.channels))
 
 
 def _windows(name, strategy, ahead):
