@@ -3,11 +3,11 @@
 Measured: PSNR between the streamed frames and those of the whole-clip call, over all
 frames and of the worst one; PSNR of both against the truth, after clipping; calls a
 frame.
-How: `--frames` frames of a slow pan over a photograph (a pixel in `--still` frames) with
-noise of sigma `--sigma` / 255. The model is an entry of the zoo, a .keras file, or an
-architecture's name: this is built untrained, with `--features` and a body of `--stages`,
-and its loops dampened by `--dampening`, so that it forgets as a trained one does;
-against the truth its figures mean nothing. `--dampening 1` leaves a model as it is.
+How: `--frames` frames of a slow pan over a photograph (a pixel in `--still` frames),
+with noise of sigma `--sigma` / 255. The model is an entry of the zoo, a .keras file, or
+an architecture's name: this one is built untrained, with `--features` and a body of
+`--stages`; against the truth its figures mean nothing. Its loops are multiplied by
+`--dampening`, so that it forgets as a trained one does; 1 leaves a model as it is.
 Required: nothing; from the table one reads the L that a model needs.
 
     python benchmarks/look_ahead.py [--model NAME --frames 96 --size 64] [--out F]
