@@ -3,9 +3,10 @@
 Measured: for each overlap M, between tiled and untiled frames, PSNR (of all frames, and
 of the last) and the largest difference; the seam: the mean absolute step across the
 borders of tiles, divided by that at the same places of the untiled frame (1: nothing is
-to be seen). The same of tiles that are each a video of their own, a state each, which
-is what the exchange of states is for. Then peak resident memory (VmHWM, Linux) of a
-process that restores `--memory-frames` frames of `--memory-size`, untiled and in tiles.
+to be seen). The same of tiles that are each a video of their own, a state each, cut
+hard and blended over the whole overlap: what the exchange of states and hard cuts are
+for. Then peak resident memory (VmHWM, Linux) of a process that restores
+`--memory-frames` frames of `--memory-size`, untiled and in tiles.
 How: the middle of a photograph panned slowly with noise of sigma 30, restored by an
 entry of the zoo or an architecture (untrained, dampened); frames of S x S in four
 tiles, of S / 2 + M. Memory: each run a process of its own, that of one with a frame of
@@ -13,7 +14,7 @@ tiles, of S / 2 + M. Memory: each run a process of its own, that of one with a f
 Required: equal (to 1e-5) at the default overlap; a seam within 1 % at it.
 
     python benchmarks/tiles.py [--model NAME --size 192 --frames 24] [--out F]
-        [--memory-size 1920x1080 --memory-frames 2 --memory-tile 512 --features 64]
+        [--memory-model NAME --memory-size 1920x1080 --memory-tile 512]
 """
 
 import collections
@@ -33,23 +34,28 @@ from stablevid_tf.streaming.restore import OVERLAP
 OVERLAPS = (0, 8, 16, 24, 32)
 
 
-def quarters(size, overlap):
-    """Of two tiles along an axis: (what is seen, what of it is kept)."""
-    half = size // 2
-    first = slice(0, half + overlap), slice(0, half)
-    return first, (slice(half - overlap, size), slice(overlap, None))
+def halves(size, overlap):
+    """Two tiles along an axis: (what is seen, its weights if cut, if blended)."""
+    place = np.arange(size, dtype="float32") - size // 2 + 0.5
+    hard = place > 0
+    ramp = np.clip(place / (2 * overlap) + 0.5, 0, 1) if overlap else hard
+    first, second = slice(size // 2 + overlap), slice(size // 2 - overlap, size)
+    return [
+        (first, ~hard[first], 1 - ramp[first]),
+        (second, hard[second], ramp[second]),
+    ]
 
 
 def apart(model, frames, overlap):
-    """Tiles that are videos of their own, put together."""
-    rows = []
-    for seen, kept in quarters(frames.shape[1], overlap):
-        row = []
-        for seen_x, kept_x in quarters(frames.shape[2], overlap):
-            out = streaming.restore(model, frames[:, seen, seen_x])
-            row.append(np.stack(list(out))[:, kept, kept_x])
-        rows.append(np.concatenate(row, axis=2))
-    return np.concatenate(rows, axis=1)
+    """Tiles that are videos of their own: cut hard, and blended by a linear ramp."""
+    cut, blended = np.zeros_like(frames), np.zeros_like(frames)
+    for rows, *weights in halves(frames.shape[1], overlap):
+        for columns, *across in halves(frames.shape[2], overlap):
+            seen = frames[:, rows, columns]
+            out = np.stack(list(streaming.restore(model, seen)))
+            for whole, down, right in zip((cut, blended), weights, across, strict=True):
+                whole[:, rows, columns] += np.outer(down, right)[..., None] * out
+    return cut, blended
 
 
 def seam(frames):
@@ -125,7 +131,8 @@ def main():
         out = np.stack(
             list(streaming.restore(model, noisy, tile=tile, overlap=overlap))
         )
-        ways = {"tiles": out, "apart": apart(model, noisy, overlap)}
+        cut, blended = apart(model, noisy, overlap)
+        ways = {"tiles": out, "apart": cut, "apart, blended": blended}
         for way, frames in ways.items():
             found = figures[f"{way} {overlap}"] = compared(frames, whole)
             shown = [f"{found[k]:.2f}" for k in ("psnr", "psnr_last")]

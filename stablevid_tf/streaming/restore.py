@@ -9,7 +9,8 @@ from stablevid_tf.streaming.tiled import Tiled
 _LIMIT = 4.0
 # Frames that a bidirectional model is shown before and after those it restores.
 LOOK_AHEAD = 8
-# Pixels that a tile sees beyond what is kept of it.
+# Pixels that a tile sees beyond what is kept of it: a step of VResNet or VDnCNN at its
+# usual depth sees 12. By 8 pixels the seam has gone (benchmarks/tiles.py).
 OVERLAP = 16
 
 
@@ -26,7 +27,8 @@ def restore(model, frames, strategy=None, *, look_ahead=None, tile=None, overlap
     window, C the larger of 8 and twice `look_ahead`. That costs (C + 2 look_ahead) /
     C calls a frame. A video of at most C + 2 look_ahead frames is one whole-clip
     call; of a longer one each frame misses what lies further away than `look_ahead`
-    frames.
+    frames. Memory is that of a whole-clip call on these C + 2 look_ahead frames; tiles
+    make it smaller.
 
     Frames too large for memory are cut into tiles (see `Tiled`), which give the same
     video where `overlap` covers the receptive field of one step: 12 pixels of
@@ -64,6 +66,12 @@ def restore(model, frames, strategy=None, *, look_ahead=None, tile=None, overlap
         (32, 48, 3)
         (32, 48, 3)
         (32, 48, 3)
+
+        Large frames, a tile at a time:
+
+        >>> large = [np.zeros([64, 96, 3])] * 2
+        >>> len(list(streaming.restore(model, large, tile=64, overlap=8)))
+        2
     """
     strategy = strategy_of(strategy)
     name = getattr(model, "name", type(model).__name__)

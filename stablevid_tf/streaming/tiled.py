@@ -36,6 +36,9 @@ class Tiled:
     state passes through on its way out, times their strides). A tile with a state of
     its own would need as much again for every frame.
 
+    Cuts are hard, in the middle of what two tiles see. A ramp across the overlap would
+    show what lies near a tile's edge, the worst of it: see benchmarks/tiles.py.
+
     What is no map of the frame (a counter, pooled features, a state coarser than 8
     pixels) every tile keeps for itself. A model of whole clips has no state to
     exchange: its receptive field is that of all the frames. A model that warps by
