@@ -82,8 +82,8 @@ def options():
     flags.DEFINE_integer(
         "tile",
         None,
-        "For frames too large for memory: cut them into squares of this many pixels, "
-        "such as 512, restored one after another.",
+        "For frames too large for the device's memory: cut them into squares of this "
+        "many pixels, such as 512, restored one after another.",
         lower_bound=1,
         flag_values=values,
     )
