@@ -46,10 +46,9 @@ class Tiled:
 
     Memory of the device: a step's on one tile. Of the host: the state twice, old and
     new; of VResNet-feat with 64 features and 5 blocks 2 x 1,280 bytes a pixel, 21 GB
-    of a 4K frame. So where the device is the host, tiles save what a step needs
-    beside the state: little of a model with as many states as stages, most of one
-    with one state or none, or of whole clips. Cost: (N / (N - 2 overlap))^2 of the
-    untiled step.
+    of a 4K frame. So where the device is the host, tiles save no more than what a
+    step needs beside the state: little of a model with as many states as stages.
+    Cost: (N / (N - 2 overlap))^2 of the untiled step.
 
     Args:
         model: with `initial_state` and `step`, or with `predict_on_batch`.
