@@ -28,7 +28,7 @@ from stablevid_tf.models import dampened
 SIGMA = 30 / 255
 
 
-def pan(frames, crop, still):
+def pan(frames, crop, still, sigma=SIGMA):
     """(clean, noisy), one by one: to and fro over a photograph, a pixel in `still`."""
     picture = skimage.data.astronaut().astype("float32") / 255
     room = picture.shape[1] - crop
@@ -36,7 +36,7 @@ def pan(frames, crop, still):
     for t in range(frames):
         place = abs((t // still + room) % (2 * room) - room)
         clean = picture[50 : 50 + crop, place : place + crop]
-        noise = SIGMA * random.normal(size=clean.shape)
+        noise = sigma * random.normal(size=clean.shape)
         yield clean, (clean + noise).astype("float32")
 
 

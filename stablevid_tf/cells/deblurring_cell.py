@@ -20,8 +20,8 @@ class DeblurringCell(RecurrentVideoCell):
     or blend h or f of any such cell and are such cells themselves, so they nest.
 
     A cell of one's own subclasses this, sets ``hidden_channels`` and
-    ``features_channels``, and writes ``initial_state``, ``propagate`` and ``decode``; to
-    be certified also :meth:`hidden_path`. Source of the split: Park et al.,
+    ``features_channels``, and writes ``initial_state``, ``propagate`` and ``decode``;
+    to be certified also :meth:`hidden_path`. Source of the split: Park et al.,
     "Recurrence-in-Recurrence Networks for Video Deblurring", figure S1.
 
     Args: see :class:`RecurrentVideoCell`.

@@ -71,6 +71,31 @@ def options():
         upper_bound=1.0,
         flag_values=values,
     )
+    flags.DEFINE_integer(
+        "look_ahead",
+        None,
+        "Frames after (and before) those being restored that a bidirectional model "
+        "sees; 8 unless said. More is better, and costs memory.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "tile",
+        None,
+        "For frames too large for the device's memory: cut them into squares of this "
+        "many pixels, such as 512, restored one after another.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "overlap",
+        None,
+        "Pixels that a tile sees on each side beyond what is kept of it, with --tile; "
+        "16 unless said. The result is that without tiles where it covers what the "
+        "model sees of a frame around a pixel.",
+        lower_bound=0,
+        flag_values=values,
+    )
     return values
 
 
@@ -89,6 +114,8 @@ def run(words, values):
         raise flags.Error("restore needs --model; 'stablevid zoo list' names them")
     if values.dampening is not None and values.strategy != "dampen":
         raise flags.Error("--dampening goes with --strategy dampen")
+    if values.overlap is not None and values.tile is None:
+        raise flags.Error("--overlap goes with --tile")
     _, source, target = words
     with no_chatter():
         from stablevid_tf.data.video import create_video, open_video
@@ -123,6 +150,9 @@ def run(words, values):
         rate=values.rate,
         allow_damaged=values.damaged,
         strategy=strategy,
+        look_ahead=values.look_ahead,
+        tile=values.tile,
+        overlap=values.overlap,
     )
     print(f"{target}: {count} frames")
     if values.strategy == "guard":

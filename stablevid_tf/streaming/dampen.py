@@ -1,7 +1,7 @@
 import dataclasses
 
-from stablevid_tf.models.dampened import dampened
 from stablevid_tf.streaming.steps import steps
+from stablevid_tf.streaming.tiled import calmed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,4 +39,4 @@ class Dampen:
 
     def run(self, model, frames):
         """The restored frames, an iterator; see `restore`."""
-        return steps(dampened(model, self.factor), frames)
+        return steps(calmed(model, self.factor), frames)

@@ -5,9 +5,10 @@ import operator
 
 import numpy as np
 
-from stablevid_tf.models.dampened import can_dampen, dampened
+from stablevid_tf.models.dampened import can_dampen
 from stablevid_tf.models.flushed import flushed
 from stablevid_tf.streaming.scenes import scenes
+from stablevid_tf.streaming.tiled import calmed
 from stablevid_tf.streaming.watched import means, watched
 
 _LEAST_HARM = 1 / 255
@@ -164,7 +165,7 @@ class Guard:
                     if index - tripped < _SOON and can_dampen(model):
                         dampening *= _DAMPEN
                         self.events.append((at, f"dampened to {dampening:.2f}"))
-                        step = watched(dampened(model, dampening))
+                        step = watched(calmed(model, dampening))
                         burst = _burst(step, recent, latency)
                     out, state, levels, checked = (
                         burst.out,

@@ -1,13 +1,22 @@
 import numpy as np
 
+from stablevid_tf.streaming.look_ahead import look_ahead as by_windows
 from stablevid_tf.streaming.steps import steps
 from stablevid_tf.streaming.strategies import strategy_of
+from stablevid_tf.streaming.tiled import Tiled
 
 # Noise of sigma 100/255 stays within; values of 0..255 do not.
 _LIMIT = 4.0
+# Frames that a bidirectional model is shown before and after those it restores. From 4
+# on the cost is two calls a frame, and more costs memory alone; at 8 an untrained model
+# whose loops halve was 62 dB from the whole clip (benchmarks/look_ahead.py).
+LOOK_AHEAD = 8
+# Pixels that a tile sees beyond what is kept of it: a step of VResNet or VDnCNN at its
+# usual depth sees 12. By 8 pixels the seam has gone (benchmarks/tiles.py).
+OVERLAP = 16
 
 
-def restore(model, frames, strategy=None):
+def restore(model, frames, strategy=None, *, look_ahead=None, tile=None, overlap=None):
     """Restores frames one after another, in memory that does not grow.
 
     Every frame that comes in goes out, in order. For causal models the result
@@ -15,23 +24,41 @@ def restore(model, frames, strategy=None):
     is flushed by repeating the last frame. Nothing is clipped. If the model folds
     (`model.fold`), its folded twin does the work.
 
+    A bidirectional model (one of whole clips) restores windows: C frames, with
+    `look_ahead` frames before and after them that are restored again by the next
+    window, C the larger of 8 and twice `look_ahead`. That costs (C + 2 look_ahead) /
+    C calls a frame. A video of at most C + 2 look_ahead frames is one whole-clip
+    call; of a longer one each frame misses what lies further away than `look_ahead`
+    frames. Memory is that of a whole-clip call on these C + 2 look_ahead frames; tiles
+    make it smaller.
+
+    Frames too large for the device's memory are cut into tiles (see `Tiled`), while
+    the state stays on the host. They give the same video where `overlap` covers the
+    receptive field of one step: 12 pixels of VResNet and of VDnCNN at their usual
+    depth.
+
     Args:
         model: a recurrent model with `initial_state`, `step`, `latency`, `scale`
-            and `channels`.
+            and `channels`; or a model of whole clips such as `ClipRestorer`.
         frames: iterable of [H, W, C] floating arrays, values in [0, 1] give or
             take noise; any number of them, all of one size.
         strategy: how to run a model that may not be stable: None (as it is),
             "burst", "overlap", "dampen", "guard", or an instance of `Burst`,
             `Overlap`, `Dampen`, `Guard`.
+        look_ahead: 0 or more frames, 8 unless said; for a bidirectional model only.
+        tile: side of a tile in input pixels, overlap included; None: frames whole.
+        overlap: pixels that a tile sees on each side beyond what is kept of it; 16
+            unless said. Rounded up to a multiple of 8.
 
     Returns:
         Iterator of [scale H, scale W, C] float32 arrays, as many as came in.
 
     Raises:
-        ValueError: the model has no `step`; an unknown strategy, or one that does
-            not suit the model; while iterating: no frames, or one of wrong rank,
-            channels, dtype, size or range, or with NaN. The message names the frame,
-            counting from 0.
+        ValueError: an unknown strategy, or one that does not suit the model;
+            `look_ahead` of a model that restores frame by frame; tiles that are too
+            small for their overlap; `overlap` without `tile`; while iterating:
+            no frames, or one of wrong rank, channels, dtype, size or range, or with
+            NaN. The message names the frame, counting from 0.
 
     Example:
         >>> from stablevid_tf import models, streaming
@@ -42,16 +69,51 @@ def restore(model, frames, strategy=None):
         (32, 48, 3)
         (32, 48, 3)
         (32, 48, 3)
+
+        Large frames, a tile at a time:
+
+        >>> large = [np.zeros([64, 96, 3])] * 2
+        >>> len(list(streaming.restore(model, large, tile=64, overlap=8)))
+        2
     """
     strategy = strategy_of(strategy)
-    if not hasattr(model, "step"):
+    name = getattr(model, "name", type(model).__name__)
+    if not (hasattr(model, "step") or hasattr(model, "predict_on_batch")):
         raise ValueError(
-            f"{getattr(model, 'name', model)!r} has no `step`: it needs the frames "
-            "after as well as before. Call it on a whole clip: model.predict(clip)"
+            f"{name} has neither `step` nor `predict_on_batch`; give a model of "
+            "stablevid_tf.models"
         )
+    if not hasattr(model, "step"):
+        run = _windows(name, strategy, look_ahead)
+    elif look_ahead is not None:
+        raise ValueError(
+            f"{name} restores frame by frame and needs no look-ahead; leave "
+            f"look_ahead out. Received: look_ahead={look_ahead!r}"
+        )
+    else:
+        run = strategy.run if strategy else steps
     fold = getattr(model, "fold", None)
-    run = strategy.run if strategy else steps
-    return run(fold() if fold else model, _checked(frames, model.channels))
+    model = fold() if fold else model
+    if tile is not None:
+        model = Tiled(model, tile, OVERLAP if overlap is None else overlap)
+    elif overlap is not None:
+        raise ValueError(f"overlap goes with tile. Received: overlap={overlap!r}")
+    return run(model, _checked(frames, model.channels))
+
+
+def _windows(name, strategy, ahead):
+    """`run(model, frames)` of a bidirectional model."""
+    if strategy is not None:
+        raise ValueError(
+            f"{name} is bidirectional: it begins anew at every window of frames, so "
+            f"nothing can build up. Leave strategy out. Received: {strategy!r}"
+        )
+    ahead = LOOK_AHEAD if ahead is None else ahead
+    if isinstance(ahead, bool) or not isinstance(ahead, int) or ahead < 0:
+        raise ValueError(
+            f"look_ahead must be 0 frames or more. Received: look_ahead={ahead!r}"
+        )
+    return lambda model, frames: by_windows(model, frames, ahead)
 
 
 def _checked(frames, channels):

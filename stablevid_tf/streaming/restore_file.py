@@ -24,6 +24,9 @@ def restore_file(
     rate=None,
     allow_damaged=False,
     strategy=None,
+    look_ahead=None,
+    tile=None,
+    overlap=None,
     progress=True,
 ):
     """Restores a video file or a folder of images into another.
@@ -44,7 +47,7 @@ def restore_file(
         rate: frames per second of images; 24 if None.
         allow_damaged: bool, restore what can be decoded of a truncated or damaged
             file instead of refusing it.
-        strategy: as for `restore`.
+        strategy, look_ahead, tile, overlap: as for `restore`.
         progress: bool, show a bar with frames per second and the time left.
 
     Returns:
@@ -80,9 +83,15 @@ def restore_file(
         frames = stack.enter_context(
             contextlib.closing(ahead(_floats(video, times, grey)))
         )
-        restored = stack.enter_context(
-            contextlib.closing(ahead(restore(model, frames, strategy)))
+        images = restore(
+            model,
+            frames,
+            strategy,
+            look_ahead=look_ahead,
+            tile=tile,
+            overlap=overlap,
         )
+        restored = stack.enter_context(contextlib.closing(ahead(images)))
         bar = stack.enter_context(
             tqdm.tqdm(total=video.info.frames, unit=" frames", disable=not progress)
         )

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from stablevid_tf import backend
+from stablevid_tf.streaming.tiled import Tiled
 
 # The side of the blocks of input pixels that are averaged.
 _BLOCK = 8
@@ -25,7 +26,8 @@ def watched(model):
     frame and the input, averaged over blocks), then of each map of the state the
     largest magnitude, then of each the mean.
     """
-    levels_of = _compiled_levels(model.scale)
+    tiled = isinstance(model, Tiled)
+    levels_of = _compiled_levels(model.scale, 1 if tiled else _STRIDE)
 
     def step(frames, state):
         frame = ops.convert_to_tensor(frames[-1][None])
@@ -34,20 +36,21 @@ def watched(model):
         out, state = model.step(frame, state)
         # The frame that `out` restores, if it has come in by now.
         source = frames[max(len(frames) - 1 - model.latency, 0)]
-        levels = levels_of(state, ops.convert_to_tensor(source[None]), out)
+        seen = _sampled(state) if tiled else state
+        levels = levels_of(seen, ops.convert_to_tensor(source[None]), out)
         return ops.convert_to_numpy(out)[0], state, ops.convert_to_numpy(levels)
 
     return step
 
 
 @functools.cache
-def _compiled_levels(scale):
-    return backend.compile(lambda *seen: _levels(*seen, scale))
+def _compiled_levels(scale, stride):
+    return backend.compile(lambda *seen: _levels(*seen, scale, stride))
 
 
-def _levels(state, frame, out, scale):
+def _levels(state, frame, out, scale, stride):
     maps = [ops.convert_to_tensor(leaf) for leaf in keras.tree.flatten(state)]
-    sampled = [ops.abs(_sample(m)) for m in maps if len(m.shape) == 4]
+    sampled = [ops.abs(_sample(m, stride)) for m in maps if len(m.shape) == 4]
     before, after = (
         ops.average_pool(ops.cast(x, "float32"), block, padding="same")
         for x, block in ((frame, _BLOCK), (out, _BLOCK * scale))
@@ -56,11 +59,17 @@ def _levels(state, frame, out, scale):
     return ops.stack([off, *map(ops.max, sampled), *map(ops.mean, sampled)])
 
 
-def _sample(x):
+def _sampled(state):
+    """The sample of a state in host memory: only this much goes to the device."""
+    maps = [m for m in keras.tree.flatten(state) if len(m.shape) == 4]
+    return [m.reshape(-1, m.shape[-1])[None, None, ::_STRIDE] for m in maps]
+
+
+def _sample(x, stride):
     # Gathered, not sliced with strides: ten times faster on a CPU.
     *space, channels = x.shape
     pixels = ops.reshape(x, (-1, channels))
-    seen = ops.take(pixels, np.arange(0, math.prod(space), _STRIDE), axis=0)
+    seen = ops.take(pixels, np.arange(0, math.prod(space), stride), axis=0)
     return ops.cast(seen, "float32")
 
 

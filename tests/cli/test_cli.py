@@ -55,7 +55,8 @@ def test_help_is_quick_and_loads_neither_keras_nor_tensorflow(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "stablevid restore IN OUT --model NAME" in done.stdout
-    for option in ("--crf", "--[no]lossless", "--[no]overwrite", "--model"):
+    for option in ("--crf", "--[no]lossless", "--[no]overwrite", "--model",
+                   "--look_ahead", "--tile", "--overlap"):  # fmt: skip
         assert option in done.stdout
 
 
@@ -120,6 +121,49 @@ def test_a_strategy_that_does_not_suit_the_model(folder, same, capsys):
     assert not (folder / "out").exists()
 
 
+def test_tiles_give_the_same(folder, same):
+    words = "restore in out --model x --tile 16 --overlap 0"
+    assert main(words.split()) == 0
+    with open_video("out") as video:
+        assert [int(f.image.mean()) for f in video] == [0, 40, 80, 120]
+        assert all(np.ptp(f.image) == 0 for f in video)
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_tile_larger_than_the_frame_is_said_once(folder, same, capsys):
+    assert main(["restore", "in", "out", "--model=x", "--tile=512"]) == 0
+    shown = capsys.readouterr().err
+    assert shown.count("frames of 32x24 fit in one tile of 512") == 1
+
+
+def test_a_bidirectional_model_restores_a_file(folder, capsys, monkeypatch):
+    class Clips:
+        scale, channels, name = 1, 3, "clips"
+
+        def predict_on_batch(self, clips):
+            return clips
+
+    monkeypatch.setattr("stablevid_tf.cli.load_model.load_model", lambda _: Clips())
+    for words in ("", "--look_ahead 0", "--look_ahead 2 --tile 16 --overlap 0"):
+        command = f"restore in out --model x --overwrite {words}"
+        assert main(command.split()) == 0, capsys.readouterr().err
+        with open_video("out") as video:
+            assert [int(f.image.mean()) for f in video] == [0, 40, 80, 120]
+    assert main([*command.split(), "--strategy", "burst"]) == 1
+    assert "clips is bidirectional" in capsys.readouterr().err
+
+
+def test_tiles_and_look_ahead_that_do_not_suit(folder, same, capsys):
+    for words, message in (
+        ("--look_ahead 4", "Same restores frame by frame"),
+        ("--tile 32", "by 16 pixels on each side must be of 48 or more"),
+    ):
+        assert main(f"restore in out --model x {words}".split()) == 1
+        shown = capsys.readouterr().err
+        assert message in shown and shown.count("\n") == 1
+        assert not (folder / "out").exists()
+
+
 @pytest.mark.filterwarnings("default::UserWarning")
 def test_what_is_lost_is_said_once(folder, same, capsys):
     for number in range(3):
@@ -157,6 +201,11 @@ def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
             2,
             "dampening",
         ),
+        ("restore in out.mp4 --model x --tile 0", 2, "tile"),
+        ("restore in out.mp4 --model x --tile 51.2", 2, "tile"),
+        ("restore in out.mp4 --model x --overlap 8", 2, "--overlap goes with --tile"),
+        ("restore in out.mp4 --model x --tile 64 --overlap -1", 2, "overlap"),
+        ("restore in out.mp4 --model x --look_ahead -1", 2, "look_ahead"),
         ("restore in out.mp4 --model x --crf 99", 1, "0 (best) to 51"),
         ("restore none.mp4 out.mp4 --model x", 1, "none.mp4: no such file"),
         ("restore text.mp4 out.mp4 --model x", 1, "not a video that can be read"),

@@ -20,7 +20,7 @@ class Delay:
 
     def step(self, frame, state):
         state = [*state, np.asarray(frame)]
-        large = state[0].repeat(self.scale, 1).repeat(self.scale, 2)
+        large = np.asarray(state[0]).repeat(self.scale, 1).repeat(self.scale, 2)
         return large, state[1:]
 
 

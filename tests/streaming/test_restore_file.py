@@ -75,6 +75,16 @@ def test_strategies_give_every_frame_its_time(tmp_path, source, delay, strategy)
         np.testing.assert_array_equal(frame.image, picture(index))
 
 
+def test_tiles_leave_the_container_alone(tmp_path, source, delay):
+    target = tmp_path / "out.mp4"
+    options = {"lossless": True, "progress": False, "tile": 16, "overlap": 0}
+    assert restore_file(delay(2), source, target, **options) == len(TIMES)
+    out, frames = read(target)
+    assert [f.time * out.time_base * 12800 for f in frames] == TIMES
+    for index, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame.image, picture(index))
+
+
 def test_folder_to_folder_keeps_names_and_scale(tmp_path, source, delay):
     restore_file(delay(), source, tmp_path / "frames", progress=False)
     count = restore_file(

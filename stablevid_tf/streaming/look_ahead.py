@@ -1,0 +1,46 @@
+"""Models that need the frames after as well as before, over any number of frames."""
+
+import itertools
+
+import numpy as np
+
+# Frames that a window keeps, at least.
+_LEAST_KEPT = 8
+
+
+def look_ahead(model, frames, ahead):
+    """Restores frames window by window, each window a clip of its own.
+
+    A window keeps ``C = max(8, 2 L)`` frames, and sees L frames before and L after
+    them, so that its recurrences, forward and backward, have L frames to warm up. It
+    is restored by one whole-clip call, which any clip network allows, 3D convolutions
+    included. All windows are of C + 2 L frames: the first keeps what is before its
+    look-ahead, the last (the video's last C + 2 L frames) all that has not gone out
+    yet. A video that fits in one window is one whole-clip call.
+
+    Cost: (C + 2 L) / C calls a frame, at most 2. Memory: that of a whole-clip call on
+    C + 2 L frames. A frame goes out after at most C + 2 L more have come in.
+
+    Args:
+        model: a clip model; `predict_on_batch` takes and gives [1, T, H, W, C].
+        frames: iterable of checked float32 [H, W, C] arrays.
+        ahead: L, 0 or more.
+
+    Yields:
+        [scale H, scale W, C] arrays, as many as came in.
+    """
+    kept = max(_LEAST_KEPT, 2 * ahead)
+    frames = iter(frames)
+    window = list(itertools.islice(frames, kept + 2 * ahead))
+    start = 0
+    while window:
+        # One frame tells whether the video goes on; more would only delay.
+        following = list(itertools.islice(frames, 1))
+        restored = model.predict_on_batch(np.stack(window)[None])[0]
+        stop = len(window) - ahead if following else len(window)
+        yield from restored[start:stop]
+        if not following:
+            return
+        following += itertools.islice(frames, kept - 1)
+        start = stop - len(following)
+        window = window[len(following) :] + following
