@@ -37,6 +37,33 @@ def residual_stage(name=None, dtype=None):
     )
 
 
+def conv3d(filters=4, taps=3, **kwargs):
+    return keras.layers.Conv3D(filters, taps, padding="same", **kwargs)
+
+
+def normalised(name=None, dtype=None):
+    return layers.WeightNorm(
+        conv(strides=2, activation="relu", dtype=dtype), name=name, dtype=dtype
+    )
+
+
+def normalised_3d(name=None, dtype=None):
+    return layers.WeightNorm(
+        conv3d(use_bias=False, dtype=dtype), name=name, dtype=dtype
+    )
+
+
+def wide(name=None, dtype=None):
+    before = [conv(dtype=dtype), layers.WeightNorm(conv(8, dtype=dtype), dtype=dtype)]
+    return layers.WideActivation(before, conv(dtype=dtype), 0.5, name=name, dtype=dtype)
+
+
+def wide_3d(name=None, dtype=None):
+    before = [layers.RepeatConv3D(8, (3, 1, 1), dtype=dtype)]
+    after = conv3d(taps=(1, 3, 3), dtype=dtype)
+    return layers.WideActivation(before, after, name=name, dtype=dtype)
+
+
 def images(channels, seed=0):
     random = np.random.default_rng(seed)
     return random.random((2, 8, 10, channels), dtype="float32")
@@ -87,6 +114,14 @@ CASES = {
         (residual_stage, lambda: [images(4)]),
         (residual_stage, lambda: [images(4), images(2, 1)]),
     ],
+    "WeightNorm": [
+        (normalised, lambda: [images(3)]),
+        (normalised_3d, lambda: [clip(2)]),
+    ],
+    "RepeatConv3D": [
+        (lambda **kw: layers.RepeatConv3D(4, (5, 3, 1), **kw), lambda: [clip(3)])
+    ],
+    "WideActivation": [(wide, lambda: [images(4)]), (wide_3d, lambda: [clip(4)])],
     "SingleCell": [(cell(cells.SingleCell, window=3), lambda: [images(9), ()])],
     "FrameCell": [(cell(cells.FrameCell, scale=2), lambda: [images(3), (images(12),)])],
     "FeatCell": [
