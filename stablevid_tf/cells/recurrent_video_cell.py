@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from stablevid_tf import backend
+from stablevid_tf.cells.unroll import unroll
 from stablevid_tf.numerics.geometry import check_size
 
 
@@ -63,6 +64,10 @@ class RecurrentVideoCell(keras.layers.Layer):
 
     def call(self, frames, state):
         raise NotImplementedError
+
+    def restore(self, frames, training=False):
+        """A whole clip from the initial state: [B, T, H, W, channels] -> restored."""
+        return unroll(self, frames)[0]
 
     def loops(self):
         """The feedback loops, a list of :class:`stablevid_tf.layers.loop.Loop`."""

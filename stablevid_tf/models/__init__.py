@@ -7,5 +7,13 @@ from stablevid_tf.models.architectures import build, names
 from stablevid_tf.models.clip_restorer import ClipRestorer
 from stablevid_tf.models.dampened import dampened
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
+from stablevid_tf.models.self_ensemble import self_ensemble
 
-__all__ = ["ClipRestorer", "RecurrentRestorer", "build", "dampened", "names"]
+__all__ = [
+    "ClipRestorer",
+    "RecurrentRestorer",
+    "build",
+    "dampened",
+    "names",
+    "self_ensemble",
+]

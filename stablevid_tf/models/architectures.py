@@ -3,12 +3,15 @@
 import difflib
 
 from stablevid_tf.cells.birlsp import BiRLSP
+from stablevid_tf.cells.fastdvdnet import FastDVDnet
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
 from stablevid_tf.cells.rlsp_cell import RLSPCell
 from stablevid_tf.cells.rlsp_super_resolution import RLSPSuperResolution
 from stablevid_tf.cells.shift_cell import ShiftCell
 from stablevid_tf.cells.single_cell import SingleCell
+from stablevid_tf.cells.wdvr2d import WDVR2D
+from stablevid_tf.cells.wdvr3d import WDVR3D
 from stablevid_tf.models.clip_restorer import ClipRestorer
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
 
@@ -22,11 +25,23 @@ _RECURRENCES = {
 }
 _STAGES_ARGUMENT = {"vdncnn": "depth", "vresnet": "blocks"}
 _WINDOWS = {"": 1, "_mf3": 3, "_mf7": 7}
-# Networks that are one architecture: its class and the arguments that it takes beside
-# those of every architecture.
+# Networks that are one architecture: its class, the arguments that it takes beside
+# those of every architecture, and those that the name settles.
 _EVERY = {"constraint", "dtype"}
+_WDVR = {"features", "blocks", "activations", "channels", "scale", "clip_length"}
+_WDVR |= {"weight_norm"}
+_WDVR3D = _WDVR | {"temporal_padding", "edges", "inflated_ends"}
 _PUBLISHED = {
+    "fastdvdnet": (
+        FastDVDnet,
+        {"sigma", "features", "frame_features", "channels", "clip_length"},
+    ),
     "rlsp": (RLSPSuperResolution, {"features"}),
+    "wdvr2d": (WDVR2D, _WDVR | {"window"}),
+    "wdvr3d_iai": (WDVR3D, _WDVR3D, {"design": "iai"}),
+    "wdvr3d_ias": (WDVR3D, _WDVR3D, {"design": "ias"}),
+    "wdvr3d_stas": (WDVR3D, _WDVR3D, {"design": "stas"}),
+    "wdvr3d_tsas": (WDVR3D, _WDVR3D, {"design": "tsas"}),
 }
 
 
@@ -55,7 +70,10 @@ def build(name, **arguments):
         features: channels inside (64).
         blocks: residual blocks of VResNet (5); depth: body convolutions of VDnCNN
             (10).
-            ``rlsp`` takes ``features``, ``constraint`` and ``dtype`` alone.
+            ``rlsp`` takes ``features``, ``constraint`` and ``dtype`` alone;
+            ``wdvr2d``, ``wdvr3d_...`` and ``fastdvdnet`` take what
+            :class:`stablevid_tf.cells.WDVR2D`, :class:`~stablevid_tf.cells.WDVR3D`
+            and :class:`~stablevid_tf.cells.FastDVDnet` document.
         channels: of an image (3); 1 for grey.
         scale: output pixels per input pixel along each axis (1); 2 and 4 for
             super-resolution.
@@ -83,9 +101,9 @@ def build(name, **arguments):
             "stablevid_tf.models.names() lists them all."
         )
     if name in _PUBLISHED:
-        network_class, own = _PUBLISHED[name]
+        network_class, own, *settled = _PUBLISHED[name]
         _check(name, arguments, _EVERY | own)
-        network = network_class(**arguments)
+        network = network_class(**arguments, **(settled[0] if settled else {}))
     else:
         network = _combined(name, arguments)
     model_class = RecurrentRestorer if network.causal else ClipRestorer

@@ -4,6 +4,10 @@ import keras
 
 from stablevid_tf import backend
 from stablevid_tf.constraints import folded_kernels, reparametrised
+from stablevid_tf.layers.weight_norm import WeightNorm
+
+# What a network's configuration says of its convolutions, and says of plain ones.
+_PLAIN = {"constraint": None, "weight_norm": False}
 
 
 class Restorer(keras.Model):
@@ -75,26 +79,26 @@ class Restorer(keras.Model):
         """A twin with plain convolutions that satisfy the constraint for good.
 
         Every SRN-C kernel's certified norm is at most alpha, every loop's certified
-        gain at most its alpha, at any frame size. Made for inference and export;
-        ``self`` is not changed.
+        gain at most its alpha, at any frame size. Weight normalisation is folded in;
+        what is no convolution is copied. Made for inference and export; ``self`` is not
+        changed.
         """
         if not reparametrised(self.network):
             return self
-        config = self.get_config()
-        if "constraint" not in config["network"]["config"]:
+        twin = type(self).from_config(_plain(self.get_config()))
+        twin.build()
+        if reparametrised(twin.network):
             raise ValueError(
                 f"{type(self.network).__name__} holds constrained convolutions but "
                 "has no `constraint` in its configuration, so no plain twin can be "
                 "made. Fold its layers one by one with layer.fold()."
             )
-        config["network"]["config"]["constraint"] = None
-        twin = type(self).from_config(config)
-        twin.build()
         kernels = folded_kernels(self.network)
         for mine, other in zip(convs(self.network), convs(twin.network), strict=True):
             other.kernel.assign(kernels.get(mine, mine.kernel))
             if mine.use_bias:
                 other.bias.assign(mine.bias)
+        _copy_rest(self.network, twin.network)
         return twin
 
     def adopt(self, folded):
@@ -109,6 +113,7 @@ class Restorer(keras.Model):
                 mine.kernel.assign(other.kernel)
             if mine.use_bias:
                 mine.bias.assign(other.bias)
+        _copy_rest(folded.network, self.network)
 
     def get_config(self):
         return {
@@ -125,9 +130,31 @@ class Restorer(keras.Model):
 
 
 def convs(layer):
-    """Every convolution below ``layer``, in a fixed order."""
-    return [
-        found
-        for found in layer._flatten_layers(include_self=False)
-        if hasattr(found, "kernel")
+    """Every convolution below ``layer``, in a fixed order; none that another wraps."""
+    found = [
+        each
+        for each in layer._flatten_layers(include_self=False)
+        if hasattr(each, "kernel")
     ]
+    wrapped = {id(each.conv) for each in found if isinstance(each, WeightNorm)}
+    return [each for each in found if id(each) not in wrapped]
+
+
+def _plain(config):
+    """A configuration, networks inside networks too, with plain convolutions."""
+    if isinstance(config, dict):
+        return {key: _PLAIN.get(key, _plain(value)) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return type(config)(_plain(value) for value in config)
+    return config
+
+
+def _copy_rest(source, target):
+    """Copy what is no convolution's: batch normalisation's scales and statistics."""
+    for mine, other in zip(_rest(source), _rest(target), strict=True):
+        other.assign(mine)
+
+
+def _rest(layer):
+    of_convs = {id(w) for conv in convs(layer) for w in conv.weights}
+    return [w for w in layer.weights if id(w) not in of_convs]

@@ -15,7 +15,7 @@ from layer_check import check_layer
 from stablevid_tf import cells, layers
 
 # Abstract: their subclasses are checked.
-ABSTRACT = {"ReparametrisedConv2D", "RecurrentVideoCell"}
+ABSTRACT = {"ReparametrisedConv2D", "RecurrentVideoCell", "WindowNetwork"}
 
 
 def conv(filters=4, **kwargs):
@@ -73,8 +73,22 @@ def clip(channels):
     return np.random.default_rng(0).random((2, 3, 8, 6, channels), dtype="float32")
 
 
+def four(height, width):
+    shape = (8, height, width, 4)
+    return np.random.default_rng(1).random(shape, dtype="float32")
+
+
 def cell(cls, **settings):
     return lambda **kwargs: cls(features=4, stages=2, **settings, **kwargs)
+
+
+def wdvr3d(name=None, **kwargs):
+    kwargs = {"features": 4, "blocks": 1, "activations": 5, "scale": 2, **kwargs}
+    return cells.WDVR3D("stas", name=name, clip_length=1, temporal_padding=0, **kwargs)
+
+
+def fastdvdnet(**kwargs):
+    return cells.FastDVDnet(features=2, frame_features=2, **kwargs)
 
 
 CASES = {
@@ -139,6 +153,30 @@ CASES = {
         )
     ],
     "ShiftCell": [(cell(cells.ShiftCell), lambda: [images(3), (images(4), images(4))])],
+    "WDVR2D": [
+        (
+            lambda **kw: cells.WDVR2D(4, 2, 6, window=3, scale=2, **kw),
+            lambda: [images(9), ()],
+        )
+    ],
+    "WDVR3D": [(wdvr3d, lambda: [clip(3)])],
+    "FastDVDnet": [(fastdvdnet, lambda: [images(15), ()])],
+    "SelfEnsembleCell": [
+        (
+            lambda dtype=None, **kw: cells.SelfEnsembleCell(
+                cells.RLSPCell(features=4, stages=1, dtype=dtype), **kw
+            ),
+            lambda: [images(3), ((four(8, 10),), (four(10, 8),))],
+        )
+    ],
+    "SelfEnsembleClip": [
+        (
+            lambda dtype=None, **kw: cells.SelfEnsembleClip(
+                cells.BiRLSP(features=4, stages=1, dtype=dtype), **kw
+            ),
+            lambda: [clip(3)],
+        )
+    ],
     "BiRLSP": [(cell(cells.BiRLSP, scale=2), lambda: [clip(3)])],
 }
 
