@@ -51,10 +51,11 @@ class SelfEnsembleCell(RecurrentVideoCell):
         return self.cell.loops()
 
     def get_config(self):
+        cell = keras.saving.serialize_keras_object(self.cell)
+        # Built with this layer: weights do not depend on the shapes it saw.
+        cell.pop("build_config", None)
         # What the cell's own configuration says is not said twice.
-        return keras.layers.Layer.get_config(self) | {
-            "cell": keras.saving.serialize_keras_object(self.cell)
-        }
+        return keras.layers.Layer.get_config(self) | {"cell": cell}
 
     @classmethod
     def from_config(cls, config):
