@@ -15,6 +15,7 @@ from stablevid_tf.layers.loop import (
 )
 from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
 from stablevid_tf.layers.srnc_conv2d import SRNCConv2D
+from stablevid_tf.layers.weight_norm import WeightNorm
 from stablevid_tf.numerics.geometry import check_kernel, check_size
 from stablevid_tf.numerics.normalisation import check_decomposition, check_norms
 
@@ -165,7 +166,7 @@ def conv2d(constraint, filters, kernel_size=3, role="body", loop=None, **kwargs)
 
 
 def effective_kernels(layer, training=False):
-    """Every constrained kernel below ``layer``, computed once.
+    """Every constrained or normalised kernel below ``layer``, computed once.
 
     Args:
         layer: a cell or model; its ``constraint`` and ``loops()`` are used where it
@@ -224,7 +225,7 @@ def reparametrised(layer):
     return [
         found
         for found in layer._flatten_layers(include_self=False)
-        if isinstance(found, ReparametrisedConv2D)
+        if isinstance(found, ReparametrisedConv2D | WeightNorm)
     ]
 
 

@@ -66,14 +66,15 @@ def compile(function):
     return jax.jit(function)
 
 
-def scan(step, state, xs):
+def scan(step, state, xs, unroll=None):
     """``state, y = step(state, x)`` over the first axis of ``xs``.
 
     ``state`` and ``xs`` are nests of arrays; ``y`` is one array. Returns the last
-    state and the stacked outputs.
+    state and the stacked outputs. Up to ``unroll`` steps are traced one by one.
     """
+    unroll = _UNROLL if unroll is None else unroll
     length = jax.tree.leaves(xs)[0].shape[0]
-    if length > _UNROLL:
+    if length > unroll:
         return jax.lax.scan(step, state, xs)
     ys = []
     for i in range(length):

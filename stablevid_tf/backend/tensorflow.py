@@ -89,16 +89,17 @@ def compile(function):
     return tf.function(function, jit_compile=False)
 
 
-def scan(step, state, xs):
+def scan(step, state, xs, unroll=None):
     """``state, y = step(state, x)`` over the first axis of ``xs``.
 
     ``state`` and ``xs`` are nests of tensors; ``y`` is one tensor. Returns the last
-    state and the stacked outputs.
+    state and the stacked outputs. Up to ``unroll`` steps stand in the graph one by one.
     """
     pack, flatten = tf.nest.pack_sequence_as, tf.nest.flatten
     at = lambda i: tf.nest.map_structure(lambda x: x[i], xs)  # noqa: E731
+    unroll = _UNROLL if unroll is None else unroll
     length = flatten(xs)[0].shape[0]
-    if length is not None and length <= _UNROLL:
+    if length is not None and length <= unroll:
         ys = []
         for i in range(length):
             state, y = step(state, at(i))

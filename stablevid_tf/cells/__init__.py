@@ -8,6 +8,7 @@ from stablevid_tf.cells.atb import ATB
 from stablevid_tf.cells.birlsp import BiRLSP
 from stablevid_tf.cells.dbdnet import DBDNet
 from stablevid_tf.cells.deblurring_cell import DeblurringCell
+from stablevid_tf.cells.fastdvdnet import FastDVDnet
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
 from stablevid_tf.cells.gru import GRU
@@ -20,10 +21,15 @@ from stablevid_tf.cells.rdbn import RDBN
 from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.cells.rlsp_cell import RLSPCell
 from stablevid_tf.cells.rlsp_super_resolution import RLSPSuperResolution
+from stablevid_tf.cells.self_ensemble_cell import SelfEnsembleCell
+from stablevid_tf.cells.self_ensemble_clip import SelfEnsembleClip
 from stablevid_tf.cells.shift_cell import ShiftCell
 from stablevid_tf.cells.single_cell import SingleCell
 from stablevid_tf.cells.strcnn import STRCNN
 from stablevid_tf.cells.unroll import unroll, windows
+from stablevid_tf.cells.wdvr2d import WDVR2D
+from stablevid_tf.cells.wdvr3d import WDVR3D
+from stablevid_tf.cells.window_network import WindowNetwork
 
 __all__ = [
     "ATB",
@@ -34,17 +40,23 @@ __all__ = [
     "MRVSR",
     "RDBN",
     "STRCNN",
+    "WDVR2D",
+    "WDVR3D",
     "BiRLSP",
     "DBDNet",
     "DeblurringCell",
+    "FastDVDnet",
     "FeatCell",
     "FrameCell",
     "MobileRRN",
     "RLSPCell",
     "RLSPSuperResolution",
     "RecurrentVideoCell",
+    "SelfEnsembleCell",
+    "SelfEnsembleClip",
     "ShiftCell",
     "SingleCell",
+    "WindowNetwork",
     "unroll",
     "windows",
 ]

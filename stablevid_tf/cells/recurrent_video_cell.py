@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from stablevid_tf import backend
+from stablevid_tf.cells.unroll import unroll
 from stablevid_tf.numerics.geometry import check_size
 
 
@@ -46,6 +47,8 @@ class RecurrentVideoCell(keras.layers.Layer):
 
     # Whether frames can be restored one by one; False of clip networks.
     causal = True
+    # Whether a frame's number can be told to it.
+    can_number = True
 
     def __init__(
         self,
@@ -67,6 +70,11 @@ class RecurrentVideoCell(keras.layers.Layer):
             )
         if frame_number is not None:
             check_size("frame_number", frame_number)
+            if not self.can_number:
+                raise ValueError(
+                    f"{type(self).__name__} has no memory, and no use for a frame's "
+                    f"number. Leave frame_number out. Received: {frame_number!r}"
+                )
         self.channels = channels
         self.scale = scale
         self.window = window
@@ -147,6 +155,10 @@ class RecurrentVideoCell(keras.layers.Layer):
         return ops.concatenate(
             [255.0 * frames[..., :images], frames[..., images:]], axis=-1
         )
+
+    def restore(self, frames, training=False):
+        """A whole clip from the initial state: [B, T, H, W, channels] -> restored."""
+        return unroll(self, frames)[0]
 
     def loops(self):
         """The feedback loops, a list of :class:`stablevid_tf.layers.loop.Loop`."""

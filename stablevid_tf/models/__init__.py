@@ -7,6 +7,7 @@ from stablevid_tf.models.architectures import build, names
 from stablevid_tf.models.clip_restorer import ClipRestorer
 from stablevid_tf.models.dampened import dampened
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
+from stablevid_tf.models.self_ensemble import self_ensemble
 from stablevid_tf.models.table import describe
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "dampened",
     "describe",
     "names",
+    "self_ensemble",
 ]

@@ -6,6 +6,7 @@ from stablevid_tf.cells.atb import ATB
 from stablevid_tf.cells.birlsp import BiRLSP
 from stablevid_tf.cells.dbdnet import DBDNet
 from stablevid_tf.cells.deblurring_cell import DeblurringCell
+from stablevid_tf.cells.fastdvdnet import FastDVDnet
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
 from stablevid_tf.cells.gru import GRU
@@ -20,6 +21,8 @@ from stablevid_tf.cells.rlsp_super_resolution import RLSPSuperResolution
 from stablevid_tf.cells.shift_cell import ShiftCell
 from stablevid_tf.cells.single_cell import SingleCell
 from stablevid_tf.cells.strcnn import STRCNN
+from stablevid_tf.cells.wdvr2d import WDVR2D
+from stablevid_tf.cells.wdvr3d import WDVR3D
 from stablevid_tf.models.clip_restorer import ClipRestorer
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
 
@@ -33,9 +36,12 @@ _RECURRENCES = {
 }
 _STAGES_ARGUMENT = {"vdncnn": "depth", "vresnet": "blocks"}
 _WINDOWS = {"": 1, "_mf3": 3, "_mf7": 7}
-# Networks that are one architecture: its class and the arguments that it takes beside
-# those of every architecture.
+# Networks that are one architecture: its class, the arguments that it takes beside
+# those of every architecture, and those that the name settles.
 _EVERY = {"constraint", "dtype", "frame_number"}
+_WDVR = {"features", "blocks", "activations", "channels", "scale", "clip_length"}
+_WDVR |= {"weight_norm"}
+_WDVR3D = _WDVR | {"temporal_padding", "edges", "inflated_ends"}
 _PUBLISHED = {
     "dbdnet": (DBDNet, {"features", "channels", "feedback"}),
     "mobile_rrn": (MobileRRN, {"features", "blocks", "channels"}),
@@ -46,6 +52,15 @@ _PUBLISHED = {
     "lstm": (LSTM, {"features", "channels"}),
     "rdbn": (RDBN, {"features", "blocks", "channels"}),
     "strcnn": (STRCNN, {"features", "blocks", "channels"}),
+    "fastdvdnet": (
+        FastDVDnet,
+        {"sigma", "features", "frame_features", "channels", "clip_length"},
+    ),
+    "wdvr2d": (WDVR2D, _WDVR | {"window"}),
+    "wdvr3d_iai": (WDVR3D, _WDVR3D, {"design": "iai"}),
+    "wdvr3d_ias": (WDVR3D, _WDVR3D, {"design": "ias"}),
+    "wdvr3d_stas": (WDVR3D, _WDVR3D, {"design": "stas"}),
+    "wdvr3d_tsas": (WDVR3D, _WDVR3D, {"design": "tsas"}),
 }
 # The deblurring networks in the add-ons of RIRN: {name: (network's name, add-on)}.
 _ADD_ONS = {
@@ -57,7 +72,7 @@ _ADD_ONS = {
 }
 _WRAPPED = {
     f"{name}_{suffix}": (name, add_on)
-    for name, (network_class, _) in _PUBLISHED.items()
+    for name, (network_class, *_) in _PUBLISHED.items()
     if issubclass(network_class, DeblurringCell)
     for suffix, add_on in _ADD_ONS.items()
 }
@@ -121,9 +136,9 @@ def build(name, **arguments):
         )
     base, add_on = _WRAPPED.get(name, (name, None))
     if base in _PUBLISHED:
-        network_class, own = _PUBLISHED[base]
+        network_class, own, *settled = _PUBLISHED[base]
         _check(name, arguments, _EVERY | own)
-        network = network_class(**arguments)
+        network = network_class(**arguments, **(settled[0] if settled else {}))
         if add_on is not None:
             network = add_on(network)
     else:

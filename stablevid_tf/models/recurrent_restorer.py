@@ -2,7 +2,6 @@ import keras
 from keras import ops
 
 from stablevid_tf import backend
-from stablevid_tf.cells.unroll import unroll
 from stablevid_tf.constraints import effective_kernels
 from stablevid_tf.layers.kernel_cache import cached_kernels
 from stablevid_tf.models.restorer import Restorer
@@ -60,7 +59,7 @@ class RecurrentRestorer(Restorer):
     def call(self, frames, training=False):
         self.check(frames, 5, "[batch, time, height, width, channels]")
         with cached_kernels(effective_kernels(self.cell, training)):
-            return unroll(self.cell, frames)[0]
+            return self.cell.restore(frames, training)
 
     def load_public_weights(self, mapping):
         """Take published weights in their own layout; returns the model.

@@ -10,6 +10,10 @@ from stablevid_tf.constraints import (
     reparametrised,
 )
 from stablevid_tf.layers.kernel_cache import cached_kernels
+from stablevid_tf.layers.weight_norm import WeightNorm
+
+# What a network's configuration says of its convolutions, and says of plain ones.
+_PLAIN = {"constraint": None, "weight_norm": False}
 
 
 class Restorer(keras.Model):
@@ -97,27 +101,26 @@ class Restorer(keras.Model):
         """A twin with plain convolutions that satisfy the constraint for good.
 
         Every SRN-C kernel's certified norm is at most alpha, every loop's certified
-        gain at most its alpha, at any frame size. Made for inference and export;
-        ``self`` is not changed.
+        gain at most its alpha, at any frame size. Weight normalisation is folded in;
+        what is no convolution is copied. Made for inference and export; ``self`` is not
+        changed.
         """
         if not reparametrised(self.network):
             return self
-        config = self.get_config()
-        if "constraint" not in config["network"]["config"]:
+        twin = type(self).from_config(_plain(self.get_config()))
+        twin.build()
+        if reparametrised(twin.network):
             raise ValueError(
                 f"{type(self.network).__name__} holds constrained convolutions but "
                 "has no `constraint` in its configuration, so no plain twin can be "
                 "made. Fold its layers one by one with layer.fold()."
             )
-        config["network"]["config"]["constraint"] = None
-        twin = type(self).from_config(config)
-        twin.build()
         kernels = folded_kernels(self.network)
         for mine, other in zip(convs(self.network), convs(twin.network), strict=True):
             other.kernel.assign(kernels.get(mine, mine.kernel))
             if mine.use_bias:
                 other.bias.assign(mine.bias)
-        _copy_others(self.network, twin.network)
+        _copy_rest(self.network, twin.network)
         return twin
 
     def adopt(self, folded):
@@ -132,7 +135,7 @@ class Restorer(keras.Model):
                 mine.kernel.assign(other.kernel)
             if mine.use_bias:
                 mine.bias.assign(other.bias)
-        _copy_others(folded.network, self.network)
+        _copy_rest(folded.network, self.network)
 
     def get_config(self):
         return {
@@ -154,23 +157,31 @@ def _joined(a, b):
 
 
 def convs(layer):
-    """Every convolution below ``layer``, in a fixed order."""
-    return [
-        found
-        for found in layer._flatten_layers(include_self=False)
-        if hasattr(found, "kernel")
+    """Every convolution below ``layer``, in a fixed order; none that another wraps."""
+    found = [
+        each
+        for each in layer._flatten_layers(include_self=False)
+        if hasattr(each, "kernel")
     ]
+    wrapped = {id(each.conv) for each in found if isinstance(each, WeightNorm)}
+    return [each for each in found if id(each) not in wrapped]
 
 
-def _copy_others(source, target):
-    """Every weight that no convolution holds (batch normalisation), to a twin."""
-    twins = (x._flatten_layers(include_self=True) for x in (source, target))
-    for one, other in zip(*twins, strict=True):
-        if hasattr(one, "kernel"):
-            continue
-        for a, b in zip(_own_variables(one), _own_variables(other), strict=True):
-            b.assign(a)
+def _plain(config):
+    """A configuration, networks inside networks too, with plain convolutions."""
+    if isinstance(config, dict):
+        return {key: _PLAIN.get(key, _plain(value)) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return type(config)(_plain(value) for value in config)
+    return config
 
 
-def _own_variables(layer):
-    return [*layer._trainable_variables, *layer._non_trainable_variables]
+def _copy_rest(source, target):
+    """Copy what is no convolution's: batch normalisation's scales and statistics."""
+    for mine, other in zip(_rest(source), _rest(target), strict=True):
+        other.assign(mine)
+
+
+def _rest(layer):
+    of_convs = {id(w) for conv in convs(layer) for w in conv.weights}
+    return [w for w in layer.weights if id(w) not in of_convs]

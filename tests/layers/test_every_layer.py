@@ -15,7 +15,12 @@ from layer_check import check_layer
 from stablevid_tf import cells, layers
 
 # Abstract: their subclasses are checked.
-ABSTRACT = {"ReparametrisedConv2D", "RecurrentVideoCell", "DeblurringCell"}
+ABSTRACT = {
+    "ReparametrisedConv2D",
+    "RecurrentVideoCell",
+    "DeblurringCell",
+    "WindowNetwork",
+}
 
 
 def conv(filters=4, **kwargs):
@@ -35,6 +40,33 @@ def residual_stage(name=None, dtype=None):
     return layers.ResidualStage(
         conv(dtype=dtype), constrained(dtype=dtype), name=name, dtype=dtype
     )
+
+
+def conv3d(filters=4, taps=3, **kwargs):
+    return keras.layers.Conv3D(filters, taps, padding="same", **kwargs)
+
+
+def normalised(name=None, dtype=None):
+    return layers.WeightNorm(
+        conv(strides=2, activation="relu", dtype=dtype), name=name, dtype=dtype
+    )
+
+
+def normalised_3d(name=None, dtype=None):
+    return layers.WeightNorm(
+        conv3d(use_bias=False, dtype=dtype), name=name, dtype=dtype
+    )
+
+
+def wide(name=None, dtype=None):
+    before = [conv(dtype=dtype), layers.WeightNorm(conv(8, dtype=dtype), dtype=dtype)]
+    return layers.WideActivation(before, conv(dtype=dtype), 0.5, name=name, dtype=dtype)
+
+
+def wide_3d(name=None, dtype=None):
+    before = [layers.RepeatConv3D(8, (3, 1, 1), dtype=dtype)]
+    after = conv3d(taps=(1, 3, 3), dtype=dtype)
+    return layers.WideActivation(before, after, name=name, dtype=dtype)
 
 
 def images(channels, seed=0):
@@ -72,6 +104,15 @@ def add_on(cls, on):
     return lambda name=None, dtype=None: cls(
         cells.IFIRNN(features=4, blocks=1, dtype=dtype), on=on, name=name
     )
+
+
+def wdvr3d(name=None, **kwargs):
+    kwargs = {"features": 4, "blocks": 1, "activations": 5, "scale": 2, **kwargs}
+    return cells.WDVR3D("stas", name=name, clip_length=1, temporal_padding=0, **kwargs)
+
+
+def fastdvdnet(**kwargs):
+    return cells.FastDVDnet(features=2, frame_features=2, **kwargs)
 
 
 CASES = {
@@ -157,6 +198,14 @@ CASES = {
         (residual_stage, lambda: [images(4)]),
         (residual_stage, lambda: [images(4), images(2, 1)]),
     ],
+    "WeightNorm": [
+        (normalised, lambda: [images(3)]),
+        (normalised_3d, lambda: [clip(2)]),
+    ],
+    "RepeatConv3D": [
+        (lambda **kw: layers.RepeatConv3D(4, (5, 3, 1), **kw), lambda: [clip(3)])
+    ],
+    "WideActivation": [(wide, lambda: [images(4)]), (wide_3d, lambda: [clip(4)])],
     "SingleCell": [(cell(cells.SingleCell, window=3), lambda: [images(9), ()])],
     "FrameCell": [(cell(cells.FrameCell, scale=2), lambda: [images(3), (images(12),)])],
     "FeatCell": [
@@ -193,6 +242,31 @@ CASES = {
         )
     ],
     "ShiftCell": [(cell(cells.ShiftCell), lambda: [images(3), (images(4), images(4))])],
+    "WDVR2D": [
+        (
+            lambda **kw: cells.WDVR2D(4, 2, 6, window=3, scale=2, **kw),
+            lambda: [images(9), ()],
+        )
+    ],
+    "WDVR3D": [(wdvr3d, lambda: [clip(3)])],
+    "FastDVDnet": [(fastdvdnet, lambda: [images(15), ()])],
+    "SelfEnsembleCell": [
+        (
+            lambda dtype=None, **kw: cells.SelfEnsembleCell(
+                cells.SingleCell(features=4, stages=1, dtype=dtype), **kw
+            ),
+            # Eight states have another batch than the frames, which `fit` refuses.
+            lambda: [images(3), ((), ())],
+        )
+    ],
+    "SelfEnsembleClip": [
+        (
+            lambda dtype=None, **kw: cells.SelfEnsembleClip(
+                cells.BiRLSP(features=4, stages=1, dtype=dtype), **kw
+            ),
+            lambda: [clip(3)],
+        )
+    ],
     "BiRLSP": [(cell(cells.BiRLSP, scale=2), lambda: [clip(3)])],
 }
 

@@ -37,6 +37,10 @@ COUNTS = {
     # Trained ones; batch normalisation stores two numbers more for each of 64
     # channels of 16 convolutions.
     "strcnn": 721_219 + 2 * 64 * 16,
+    # With weight normalisation's gains; without them in tests/cells/test_wdvr.py.
+    "wdvr2d": 1_218_480 + 2_688,
+    # With the moving statistics of batch normalisation.
+    "fastdvdnet": 2 * 1_239_548 + 4_456,
     # Our guesses: the paper gives no numbers.
     "gru": 413_803,
     "lstm": 272_063,
@@ -151,6 +155,7 @@ def test_every_name_builds_and_says_what_it_is():
     add_ons = ("", "_irm", "_atb", "_rirn", "_atb_atb", "_irm_irm")
     for base in ("ifi_rnn", "strcnn", "rdbn", "gru", "lstm"):
         assert {base + suffix for suffix in add_ons} <= published
+    assert {f"wdvr3d_{design}" for design in ("iai", "ias", "stas", "tsas")} < published
     assert len(names) == 2 * 6 * 3 + len(published)
     for name in set(names) - published:
         stages = "depth" if name.startswith("vdncnn") else "blocks"
