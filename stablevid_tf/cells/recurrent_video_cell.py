@@ -64,6 +64,22 @@ class RecurrentVideoCell(keras.layers.Layer):
     def call(self, frames, state):
         raise NotImplementedError
 
+    def ahead(self, frames, state):
+        """What training's steps need of frames alone, for a whole clip at once.
+
+        Faster than frame by frame, at the price of memory. Losses on it may be added
+        here (``add_loss``), which is not possible inside a time loop.
+
+        Args:
+            frames: [B, T, H, W, channels], the clip.
+            state: before its first frame.
+
+        Returns:
+            A tuple of [B, T, ...]; ``call`` gets each frame's part as further
+            arguments, and does without where they are not given.
+        """
+        return ()
+
     def loops(self):
         """The feedback loops, a list of :class:`stablevid_tf.layers.loop.Loop`."""
         raise NotImplementedError(

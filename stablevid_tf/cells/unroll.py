@@ -23,24 +23,28 @@ def windows(frames, window):
     return ops.concatenate([padded[:, i : i + length] for i in range(window)], axis=-1)
 
 
-def unroll(cell, frames, state=None):
+def unroll(cell, frames, state=None, training=False):
     """``restored(t), state(t) = cell(window(t), state(t-1))`` for every frame.
 
     Args:
         cell: a :class:`RecurrentVideoCell`.
         frames: [B, T, H, W, C] in [0, 1].
         state: the state before the first frame; the cell's initial one by default.
+        training: compute what can be ahead of the loop (``cell.ahead``).
 
     Returns:
         ``(restored [B, T, s H, s W, C], state)``.
     """
     if state is None:
         state = cell.initial_state(frames[:, 0])
-    seen = ops.moveaxis(windows(frames, cell.window), 1, 0)
+    ahead = cell.ahead(frames, state) if training else ()
+    clip = (windows(frames, cell.window), *ahead)
 
-    def step(state, frame):
-        restored, state = cell(frame, state)
+    def step(state, at):
+        frame, *more = at
+        restored, state = cell(frame, state, *more)
         return state, restored
 
+    seen = tuple(ops.moveaxis(x, 1, 0) for x in clip)
     state, restored = backend.scan(step, state, seen)
     return ops.moveaxis(restored, 0, 1), state

@@ -2,9 +2,11 @@
 
 import difflib
 
+from stablevid_tf.cells.basicvsr import BasicVSR
 from stablevid_tf.cells.birlsp import BiRLSP
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
+from stablevid_tf.cells.frvsr import FRVSR
 from stablevid_tf.cells.rlsp_cell import RLSPCell
 from stablevid_tf.cells.rlsp_super_resolution import RLSPSuperResolution
 from stablevid_tf.cells.shift_cell import ShiftCell
@@ -26,6 +28,11 @@ _WINDOWS = {"": 1, "_mf3": 3, "_mf7": 7}
 # those of every architecture.
 _EVERY = {"constraint", "dtype"}
 _PUBLISHED = {
+    "basicvsr": (BasicVSR, {"features", "blocks", "levels"}),
+    "frvsr": (
+        FRVSR,
+        {"channels", "scale", "features", "blocks", "flow_features", "warp_loss"},
+    ),
     "rlsp": (RLSPSuperResolution, {"features"}),
 }
 

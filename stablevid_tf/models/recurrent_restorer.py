@@ -60,7 +60,7 @@ class RecurrentRestorer(Restorer):
     def call(self, frames, training=False):
         self.check(frames, 5, "[batch, time, height, width, channels]")
         with cached_kernels(effective_kernels(self.cell, training)):
-            return unroll(self.cell, frames)[0]
+            return unroll(self.cell, frames, training=training)[0]
 
     def load_public_weights(self, mapping):
         """Take published weights in their own layout; returns the model.

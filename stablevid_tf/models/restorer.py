@@ -3,7 +3,7 @@
 import keras
 
 from stablevid_tf import backend
-from stablevid_tf.constraints import folded_kernels, reparametrised
+from stablevid_tf.constraints import check_loops, folded_kernels, reparametrised
 
 
 class Restorer(keras.Model):
@@ -47,6 +47,8 @@ class Restorer(keras.Model):
 
     def build(self, input_shape=None):
         if not self.built:
+            if getattr(self.constraint, "where", None) == "loop":
+                check_loops(self.loops())
             self.network.build_by_call()
             self.built = True
 
