@@ -63,6 +63,9 @@ def build(name, **arguments):
         blocks: residual blocks of VResNet (5); depth: body convolutions of VDnCNN
             (10).
             ``rlsp`` takes ``features``, ``constraint`` and ``dtype`` alone.
+            ``frvsr`` (scale 4 or 1) and ``basicvsr`` take ``features``, ``blocks`` and
+            arguments of their own: :class:`stablevid_tf.cells.FRVSR`,
+            :class:`stablevid_tf.cells.BasicVSR`.
         channels: of an image (3); 1 for grey.
         scale: output pixels per input pixel along each axis (1); 2 and 4 for
             super-resolution.

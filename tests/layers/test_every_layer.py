@@ -142,7 +142,8 @@ CASES = {
         ),
         (
             lambda **kw: cells.FRVSR(4, 1, 4, scale=1, channels=1, **kw),
-            lambda: [images(1), (images(1, 1), images(1, 2))],
+            # Wide enough that flows of random weights do not all point outside.
+            lambda: [large(1), (large(1), large(1))],
         ),
     ],
     "ShiftCell": [(cell(cells.ShiftCell), lambda: [images(3), (images(4), images(4))])],

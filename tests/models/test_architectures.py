@@ -28,6 +28,8 @@ COUNTS = {
     "vresnet_shift": 557_123,
     "vdncnn_birlsp": 817_539,
     "vresnet_birlsp": 817_539,
+    "frvsr": 2_589_093,
+    "basicvsr": 6_291_311,
 }
 
 
@@ -78,7 +80,7 @@ def test_every_name_builds_and_says_what_it_is():
     names = models.names()
     assert names == sorted(set(names))
     assert set(COUNTS) <= set(names)
-    published = {"rlsp"}  # tests of their own, in tests/cells
+    published = {"rlsp", "frvsr", "basicvsr"}  # tests of their own, in tests/cells
     assert published < set(names)
     assert len(names) == 2 * 6 * 3 + len(published)
     for name in set(names) - published:
