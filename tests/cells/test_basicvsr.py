@@ -31,6 +31,11 @@ def clip(length=3, height=9, width=10, seed=0):
 def small(**arguments):
     model = models.build("basicvsr", **SMALL | arguments)
     randomise(model)
+    network = model.network
+    heads = network.forward_body[0], network.backward_body[0]
+    # Kernels that keep a signal's size: else other frames would hardly be seen.
+    for conv in (*heads, network.fusion, *network.up, network.last, network.tail):
+        conv.kernel.assign(3 * conv.kernel)
     return model
 
 
@@ -85,7 +90,8 @@ def test_clip_against_numpy(length):
     restored = model.predict(frames, verbose=0)
     wanted = witness_flow.basicvsr(weights(model.network), frames.astype("float64"))
     assert restored.shape == (1, length, 36, 40, 3)
-    np.testing.assert_allclose(restored, wanted, atol=2e-4)
+    # A twentieth of what frames two away change (see below).
+    np.testing.assert_allclose(restored, wanted, atol=1e-4)
 
 
 def test_trunk_against_numpy():
@@ -105,7 +111,7 @@ def test_both_directions_reach_every_frame():
         other = frames.copy()
         other[:, changed] = 1 - other[:, changed]
         after = model.predict(other, verbose=0)
-        assert np.abs(after - before)[:, seen].max() > 1e-4
+        assert np.abs(after - before)[:, seen].max() > 2e-3
 
 
 def test_parameters():
@@ -133,7 +139,7 @@ def test_fit_moves_every_weight_and_saves(tmp_path):
     optimizer = keras.optimizers.Adam(1e-2, epsilon=1e-16)
     model.compile(optimizer, "mse", jit_compile=False)
     before = [v.numpy() for v in model.trainable_variables]
-    losses = model.fit(frames, wanted, epochs=5, verbose=0).history["loss"]
+    losses = model.fit(frames, wanted, epochs=2, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     for variable, old in zip(model.trainable_variables, before, strict=True):
         assert not np.array_equal(variable.numpy(), old), variable.path
@@ -166,7 +172,7 @@ def test_loops_and_certificate():
     assert [loop.name for loop in found.loops] == ["forward", "backward"]
     assert found.norm == "infinity" and not found.certified
     for body in (model.network.forward_body, model.network.backward_body):
-        body[0].kernel.assign(0.2 * body[0].kernel)
+        body[0].kernel.assign(0.005 * body[0].kernel)
     found = diagnostics.certify(model)
     assert found.certified
     # The bound holds for one step: features that differ, the same frame and flow.
