@@ -36,7 +36,7 @@ class SRNCConv2DTranspose(SRNCConv2D):
         >>> layer = SRNCConv2DTranspose(4, 3, strides=2, alpha=2.0, frame_size=16)
         >>> layer(np.zeros((1, 5, 6, 8), "float32")).shape
         TensorShape([1, 10, 12, 4])
-        >>> layer.kernel.shape             # as Keras keeps it: [k, k, filters, cin]
+        >>> tuple(layer.kernel.shape)      # as Keras keeps it: [k, k, filters, cin]
         (3, 3, 4, 8)
     """
 

@@ -49,7 +49,8 @@ def test_against_numpy(size, strides):
 
 @pytest.mark.parametrize("size, strides", [(3, 2), (4, 2)])
 def test_norm_and_stable_rank_of_the_matrix(size, strides):
-    made = layer(size, strides)
+    # A stable rank that binds: without it kernels drawn have 0.2 and more.
+    made = layer(size, strides, beta=0.15)
     inputs = keras.Input((None, None, 3))
     model = keras.Model(inputs, made(inputs))
     for train in (False, True):
@@ -64,7 +65,9 @@ def test_norm_and_stable_rank_of_the_matrix(size, strides):
         # One power iteration a step, while the kernel moves: some per cent.
         np.testing.assert_allclose(values[0], 1.5, rtol=0.03 if train else 0.005)
         rank = (values**2).sum() / values[0] ** 2 / len(values)
-        np.testing.assert_allclose(rank, 0.4, rtol=0.05)
+        assert rank <= 0.15 * 1.05
+        if not train:
+            np.testing.assert_allclose(rank, 0.15, rtol=0.05)
     folded = made.fold().kernel.numpy()
     assert numerics.conv_norm_bound(folded, strides) <= 1.5
     assert np.linalg.norm(matrix(folded, 12, strides), 2) <= 1.5
