@@ -15,6 +15,7 @@ from stablevid_tf.layers.loop import (
 )
 from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
 from stablevid_tf.layers.srnc_conv2d import SRNCConv2D
+from stablevid_tf.layers.srnc_conv2d_transpose import SRNCConv2DTranspose
 from stablevid_tf.layers.weight_norm import WeightNorm
 from stablevid_tf.numerics.geometry import check_kernel, check_size
 from stablevid_tf.numerics.normalisation import check_decomposition, check_norms
@@ -121,16 +122,22 @@ class SRNC(keras.constraints.Constraint):
             )
         if self.where == "body" and role != "body":
             return keras.layers.Conv2D(filters, kernel_size, **kwargs)
-        return SRNCConv2D(
-            filters,
-            kernel_size,
-            alpha=self.alpha,
-            beta=self.beta,
-            power_iterations=self.power_iterations,
-            decomposition=self.decomposition,
-            frame_size=self.frame_size,
-            **kwargs,
-        )
+        return SRNCConv2D(filters, kernel_size, **self._held(), **kwargs)
+
+    def conv2d_transpose(self, filters, kernel_size, role, loop, **kwargs):
+        """The transposed one (see :func:`conv2d_transpose`)."""
+        if self.where == "loop" and loop is not None:
+            raise ValueError(
+                "A transposed convolution on a feedback loop cannot be held by "
+                "SRNC(where='loop'). Constrain where='all' or 'body' instead"
+            )
+        if self.where == "loop" or (self.where == "body" and role != "body"):
+            return keras.layers.Conv2DTranspose(filters, kernel_size, **kwargs)
+        return SRNCConv2DTranspose(filters, kernel_size, **self._held(), **kwargs)
+
+    def _held(self):
+        """What the layers that hold norms are told."""
+        return {k: v for k, v in self.get_config().items() if k != "where"}
 
     def get_config(self):
         return {
@@ -155,14 +162,29 @@ def conv2d(constraint, filters, kernel_size=3, role="body", loop=None, **kwargs)
         **kwargs: passed to the layer.
     """
     kwargs = {"padding": "same", **kwargs}
+    _check(constraint)
+    if constraint is None:
+        return keras.layers.Conv2D(filters, kernel_size, **kwargs)
+    return constraint.conv2d(filters, kernel_size, role, loop, **kwargs)
+
+
+def conv2d_transpose(
+    constraint, filters, kernel_size=3, role="body", loop=None, **kwargs
+):
+    """A same-padded transposed convolution, its arguments those of :func:`conv2d`."""
+    kwargs = {"padding": "same", **kwargs}
+    _check(constraint)
+    if constraint is None:
+        return keras.layers.Conv2DTranspose(filters, kernel_size, **kwargs)
+    return constraint.conv2d_transpose(filters, kernel_size, role, loop, **kwargs)
+
+
+def _check(constraint):
     if not isinstance(constraint, SRNC | None):
         raise ValueError(
             "constraint must be a stablevid_tf.constraints.SRNC, or None. "
             f"Received: {constraint!r}"
         )
-    if constraint is None:
-        return keras.layers.Conv2D(filters, kernel_size, **kwargs)
-    return constraint.conv2d(filters, kernel_size, role, loop, **kwargs)
 
 
 def effective_kernels(layer, training=False):

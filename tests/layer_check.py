@@ -101,7 +101,10 @@ def check_layer(make, args, folder):
     # One step of `fit` moves every trainable weight, and stays finite.
     for trained in (model, mixed):
         before = [arrays(v)[0].copy() for v in trained.trainable_variables]
-        trained.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+        # Adam: in deep networks plain steps vanish below a weight's last digit.
+        trained.compile(
+            keras.optimizers.Adam(0.1, epsilon=1e-16), "mse", jit_compile=False
+        )
         targets = [np.zeros(x.shape, "float32") for x in arrays(eager)]
         history = trained.fit(inputs, targets, batch_size=len(inputs[0]), verbose=0)
         assert np.isfinite(history.history["loss"][0])

@@ -5,18 +5,22 @@ Each recurrence is one file, and its ``call`` reads like its equation. The backb
 """
 
 from stablevid_tf.cells.atb import ATB
+from stablevid_tf.cells.basicvsr import BasicVSR
 from stablevid_tf.cells.birlsp import BiRLSP
 from stablevid_tf.cells.dbdnet import DBDNet
 from stablevid_tf.cells.deblurring_cell import DeblurringCell
 from stablevid_tf.cells.fastdvdnet import FastDVDnet
 from stablevid_tf.cells.feat_cell import FeatCell
+from stablevid_tf.cells.fnet import FNet
 from stablevid_tf.cells.frame_cell import FrameCell
+from stablevid_tf.cells.frvsr import FRVSR
 from stablevid_tf.cells.gru import GRU
 from stablevid_tf.cells.ifi_rnn import IFIRNN
 from stablevid_tf.cells.irm import IRM
 from stablevid_tf.cells.lstm import LSTM
 from stablevid_tf.cells.mobile_rrn import MobileRRN
 from stablevid_tf.cells.mrvsr import MRVSR
+from stablevid_tf.cells.pyramid_flow import PyramidFlow
 from stablevid_tf.cells.rdbn import RDBN
 from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.cells.rlsp_cell import RLSPCell
@@ -33,6 +37,7 @@ from stablevid_tf.cells.window_network import WindowNetwork
 
 __all__ = [
     "ATB",
+    "FRVSR",
     "GRU",
     "IFIRNN",
     "IRM",
@@ -42,13 +47,16 @@ __all__ = [
     "STRCNN",
     "WDVR2D",
     "WDVR3D",
+    "BasicVSR",
     "BiRLSP",
     "DBDNet",
     "DeblurringCell",
+    "FNet",
     "FastDVDnet",
     "FeatCell",
     "FrameCell",
     "MobileRRN",
+    "PyramidFlow",
     "RLSPCell",
     "RLSPSuperResolution",
     "RecurrentVideoCell",

@@ -1,7 +1,6 @@
 import keras
 
 from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
-from stablevid_tf.constraints import check_holdable
 from stablevid_tf.layers.loop import around
 
 
@@ -81,12 +80,6 @@ class DeblurringCell(RecurrentVideoCell):
     def call(self, frames, state):
         features, state = self.propagate(frames, state)
         return self.decode(features, frames), state
-
-    def build_by_call(self):
-        super().build_by_call()
-        if self.constraint is not None and self.constraint.where == "loop":
-            for loop in self.loops():
-                check_holdable(loop)
 
     def hidden_path(self):
         """What lies on the way from h(t-1) to h(t): terms of a Loop's path."""

@@ -117,20 +117,21 @@ class RecurrentVideoCell(keras.layers.Layer):
         count = ops.zeros((ops.shape(frame)[0],), "int32")
         return {"state": state, "number": count + ops.cast(number, "int32")}
 
-    def advance(self, frames, state):
+    def advance(self, frames, state, *ahead):
         """One step from a state as :meth:`start` makes it.
 
         Args:
             frames: [B, H, W, window * channels], without the number.
             state: from :meth:`start` or the last call.
+            *ahead: this frame's part of what :meth:`ahead` gave.
 
         Returns:
             ``(restored, state)``; the counter is one higher, at most ``frame_number``.
         """
         if self.frame_number is None:
-            return self(frames, state)
+            return self(frames, state, *ahead)
         number = ops.minimum(state["number"] + 1, self.frame_number)
-        restored, new = self(self.numbered(frames, number), state["state"])
+        restored, new = self(self.numbered(frames, number), state["state"], *ahead)
         return restored, {"state": new, "number": number}
 
     def numbered(self, frames, number):
@@ -158,7 +159,23 @@ class RecurrentVideoCell(keras.layers.Layer):
 
     def restore(self, frames, training=False):
         """A whole clip from the initial state: [B, T, H, W, channels] -> restored."""
-        return unroll(self, frames)[0]
+        return unroll(self, frames, training=training)[0]
+
+    def ahead(self, frames, state):
+        """What training's steps need of frames alone, for a whole clip at once.
+
+        Faster than frame by frame, at the price of memory. Losses on it may be added
+        here (``add_loss``), which is not possible inside a time loop.
+
+        Args:
+            frames: [B, T, H, W, channels], the clip.
+            state: before its first frame.
+
+        Returns:
+            A tuple of [B, T, ...]; ``call`` gets each frame's part as further
+            arguments, and does without where they are not given.
+        """
+        return ()
 
     def loops(self):
         """The feedback loops, a list of :class:`stablevid_tf.layers.loop.Loop`."""

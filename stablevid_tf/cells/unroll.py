@@ -23,7 +23,7 @@ def windows(frames, window):
     return ops.concatenate([padded[:, i : i + length] for i in range(window)], axis=-1)
 
 
-def unroll(cell, frames, state=None):
+def unroll(cell, frames, state=None, training=False):
     """``restored(t), state(t) = cell(window(t), state(t-1))`` for every frame.
 
     Args:
@@ -31,17 +31,24 @@ def unroll(cell, frames, state=None):
         frames: [B, T, H, W, C] in [0, 1].
         state: the state before the first frame, from :meth:`RecurrentVideoCell.start`
             (the default) or another call of this function.
+        training: compute what can be ahead of the loop (``cell.ahead``).
 
     Returns:
         ``(restored [B, T, s H, s W, C], state)``.
     """
     if state is None:
         state = cell.start(frames[:, 0])
-    seen = ops.moveaxis(windows(frames, cell.window), 1, 0)
+    ahead = ()
+    if training:
+        numbered = cell.frame_number is not None
+        ahead = cell.ahead(frames, state["state"] if numbered else state)
+    clip = (windows(frames, cell.window), *ahead)
 
-    def step(state, frame):
-        restored, state = cell.advance(frame, state)
+    def step(state, at):
+        frame, *more = at
+        restored, state = cell.advance(frame, state, *more)
         return state, restored
 
+    seen = tuple(ops.moveaxis(x, 1, 0) for x in clip)
     state, restored = backend.scan(step, state, seen)
     return ops.moveaxis(restored, 0, 1), state

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from stablevid_tf.cells import RecurrentVideoCell
-from stablevid_tf.layers import ReparametrisedConv2D
+from stablevid_tf.layers import ReparametrisedConv2D, SRNCConv2DTranspose
 from stablevid_tf.models import RecurrentRestorer
 from stablevid_tf.models.restorer import Restorer
 
@@ -12,6 +12,7 @@ TRANSPOSED = (
     keras.layers.Conv1DTranspose,
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
+    SRNCConv2DTranspose,
 )
 CONVOLUTIONS = (
     keras.layers.Conv1D,

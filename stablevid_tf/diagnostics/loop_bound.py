@@ -72,19 +72,32 @@ def norms(kind, names):
             raise ValueError(f"{slice_name(part, names)}: {error}") from error
         if kind == "spectral":
             return numerics.conv_norm_bound(kernel, part.conv.strides)
-        return infinity_norm(kernel, isinstance(part.conv, TRANSPOSED))
+        if isinstance(part.conv, TRANSPOSED):
+            return transposed_infinity_norm(kernel, part.conv.strides)
+        return infinity_norm(kernel)
 
     return norm
 
 
-def infinity_norm(kernel, transposed=False):
+def infinity_norm(kernel):
     """``max over cout of sum |K|``: what a convolution makes of ``max |x|`` at most.
 
-    Reached with zero padding wherever no tap leaves the frame (stride 1).
+    Reached with zero padding wherever no tap leaves the frame.
     """
-    outputs = -2 if transposed else -1
-    by_output = np.moveaxis(np.abs(kernel), outputs, 0)
-    return float(by_output.sum(axis=tuple(range(1, kernel.ndim))).max())
+    return float(np.abs(kernel).sum(axis=tuple(range(kernel.ndim - 1))).max())
+
+
+def transposed_infinity_norm(kernel, strides):
+    """The same of a transposed convolution, ``kernel`` [*taps, cout, cin].
+
+    An output pixel sees every ``strides``-th tap, which ones depends on its phase: the
+    largest sum of ``|K|`` over the phases.
+    """
+    phases = (
+        kernel[tuple(slice(p, None, s) for p, s in zip(phase, strides, strict=True))]
+        for phase in np.ndindex(*strides)
+    )
+    return max(infinity_norm(np.swapaxes(part, -1, -2)) for part in phases)
 
 
 def check_activation(conv):

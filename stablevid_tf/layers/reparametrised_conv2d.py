@@ -34,6 +34,9 @@ class ReparametrisedConv2D(keras.layers.Layer):
         training: in training the kernel of :meth:`training_kernel` is used.
     """
 
+    # The Keras layer that convolves in the same way.
+    PLAIN = keras.layers.Conv2D
+
     def __init__(
         self,
         filters,
@@ -72,7 +75,7 @@ class ReparametrisedConv2D(keras.layers.Layer):
         # copy rounded to bfloat16.
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(*self.kernel_size, channels, self.filters),
+            shape=self.kernel_shape(channels),
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             autocast=False,
@@ -90,16 +93,24 @@ class ReparametrisedConv2D(keras.layers.Layer):
         kernel = cached_kernel(self)
         if kernel is None:
             kernel = self.training_kernel() if training else self.effective_kernel()
-        outputs = ops.conv(
+        outputs = self.convolve(inputs, ops.cast(kernel, self.compute_dtype))
+        if self.bias is not None:
+            outputs = ops.add(outputs, self.bias)
+        return self.activation(outputs)
+
+    def kernel_shape(self, channels):
+        """Of the trained kernel, for so many input channels."""
+        return (*self.kernel_size, channels, self.filters)
+
+    def convolve(self, inputs, kernel):
+        """The convolution itself, without bias."""
+        return ops.conv(
             inputs,
-            ops.cast(kernel, self.compute_dtype),
+            kernel,
             strides=self.strides,
             padding=self.padding,
             data_format="channels_last",
         )
-        if self.bias is not None:
-            outputs = ops.add(outputs, self.bias)
-        return self.activation(outputs)
 
     def add_vector(self, name, value):
         """A float32 weight of the layer's own, the same on every replica."""
@@ -122,8 +133,8 @@ class ReparametrisedConv2D(keras.layers.Layer):
         raise NotImplementedError
 
     def plain(self, kernel):
-        """A ``keras.layers.Conv2D`` like this layer with ``kernel``."""
-        conv = keras.layers.Conv2D(
+        """A plain Keras layer (:attr:`PLAIN`) like this one with ``kernel``."""
+        conv = self.PLAIN(
             self.filters,
             self.kernel_size,
             strides=self.strides,
@@ -134,7 +145,7 @@ class ReparametrisedConv2D(keras.layers.Layer):
             dtype=self.dtype_policy,
             name=self.name,
         )
-        conv.build((None, None, None, self.kernel.shape[-2]))
+        conv.build((None, None, None, self.input_spec.axes[-1]))
         conv.kernel.assign(kernel)
         if self.use_bias:
             conv.bias.assign(self.bias)

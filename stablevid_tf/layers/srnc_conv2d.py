@@ -86,7 +86,7 @@ class SRNCConv2D(ReparametrisedConv2D):
         self.frame_size = frame_size
 
     def build(self, input_shape):
-        shape = (*self.kernel_size, input_shape[-1], self.filters)
+        shape = self.kernel_shape(input_shape[-1])
         if self.beta < 1:
             check_reachable(self.beta, shape)
         super().build(input_shape)

@@ -3,12 +3,14 @@
 import difflib
 
 from stablevid_tf.cells.atb import ATB
+from stablevid_tf.cells.basicvsr import BasicVSR
 from stablevid_tf.cells.birlsp import BiRLSP
 from stablevid_tf.cells.dbdnet import DBDNet
 from stablevid_tf.cells.deblurring_cell import DeblurringCell
 from stablevid_tf.cells.fastdvdnet import FastDVDnet
 from stablevid_tf.cells.feat_cell import FeatCell
 from stablevid_tf.cells.frame_cell import FrameCell
+from stablevid_tf.cells.frvsr import FRVSR
 from stablevid_tf.cells.gru import GRU
 from stablevid_tf.cells.ifi_rnn import IFIRNN
 from stablevid_tf.cells.irm import IRM
@@ -43,6 +45,11 @@ _WDVR = {"features", "blocks", "activations", "channels", "scale", "clip_length"
 _WDVR |= {"weight_norm"}
 _WDVR3D = _WDVR | {"temporal_padding", "edges", "inflated_ends"}
 _PUBLISHED = {
+    "basicvsr": (BasicVSR, {"features", "blocks", "levels"}),
+    "frvsr": (
+        FRVSR,
+        {"channels", "scale", "features", "blocks", "flow_features", "warp_loss"},
+    ),
     "dbdnet": (DBDNet, {"features", "channels", "feedback"}),
     "mobile_rrn": (MobileRRN, {"features", "blocks", "channels"}),
     "mrvsr": (MRVSR, {"features"}),

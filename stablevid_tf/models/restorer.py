@@ -5,6 +5,7 @@ from keras import ops
 
 from stablevid_tf import backend
 from stablevid_tf.constraints import (
+    check_holdable,
     effective_kernels,
     folded_kernels,
     reparametrised,
@@ -57,6 +58,9 @@ class Restorer(keras.Model):
 
     def build(self, input_shape=None):
         if not self.built:
+            if getattr(self.constraint, "where", None) == "loop":
+                for loop in self.loops():
+                    check_holdable(loop)
             self.network.build_by_call()
             self.built = True
 

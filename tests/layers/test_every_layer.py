@@ -74,6 +74,10 @@ def images(channels, seed=0):
     return random.random((2, 8, 10, channels), dtype="float32")
 
 
+def large(channels):
+    return images(channels).repeat(4, axis=1).repeat(4, axis=2)
+
+
 def clip(channels):
     return np.random.default_rng(0).random((2, 3, 8, 6, channels), dtype="float32")
 
@@ -181,6 +185,21 @@ CASES = {
             lambda: [images(3)],
         ),
     ],
+    "SRNCConv2DTranspose": [
+        (
+            lambda **kw: layers.SRNCConv2DTranspose(
+                5,
+                3,
+                strides=2,
+                alpha=1.5,
+                beta=0.5,
+                activation="relu",
+                frame_size=8,
+                **kw,
+            ),
+            lambda: [images(3)],
+        )
+    ],
     "SRNConv2D": [
         (lambda **kw: layers.SRNConv2D(4, 3, 1.5, 0.5, **kw), lambda: [images(3)])
     ],
@@ -189,6 +208,13 @@ CASES = {
             lambda **kw: layers.GainConv2D(4, 3, start=2, frame_size=8, **kw),
             lambda: [images(5)],
         )
+    ],
+    "FlowWarp": [
+        (layers.FlowWarp, lambda: [images(3), 4 * images(2, 1) - 2]),
+        (
+            lambda **kw: layers.FlowWarp("border", align_corners=False, **kw),
+            lambda: [images(3), 4 * images(2, 1) - 2],
+        ),
     ],
     "ConvStage": [
         (conv_stage, lambda: [images(4)]),
@@ -266,6 +292,32 @@ CASES = {
             ),
             lambda: [clip(3)],
         )
+    ],
+    "FNet": [
+        (
+            lambda **kw: cells.FNet(features=4, **kw),
+            lambda: [images(3), images(3, 1)],
+        )
+    ],
+    "FRVSR": [
+        (
+            lambda **kw: cells.FRVSR(4, 1, flow_features=4, **kw),
+            lambda: [images(3), (images(3, 1), large(3))],
+        ),
+        (
+            lambda **kw: cells.FRVSR(4, 1, 4, scale=1, channels=1, **kw),
+            # Wide enough that flows of random weights do not all point outside.
+            lambda: [large(1), (large(1), large(1))],
+        ),
+    ],
+    "PyramidFlow": [
+        (
+            lambda **kw: cells.PyramidFlow(levels=2, **kw),
+            lambda: [images(3), images(3, 1)],
+        )
+    ],
+    "BasicVSR": [
+        (lambda **kw: cells.BasicVSR(4, blocks=1, levels=2, **kw), lambda: [clip(3)])
     ],
     "BiRLSP": [(cell(cells.BiRLSP, scale=2), lambda: [clip(3)])],
 }

@@ -41,6 +41,8 @@ COUNTS = {
     "wdvr2d": 1_218_480 + 2_688,
     # With the moving statistics of batch normalisation.
     "fastdvdnet": 2 * 1_239_548 + 4_456,
+    "frvsr": 2_589_093,
+    "basicvsr": 6_291_311,
     # Our guesses: the paper gives no numbers.
     "gru": 413_803,
     "lstm": 272_063,
