@@ -43,7 +43,7 @@ class FastDVDnet(WindowNetwork):
     """
 
     paper = (
-        "Tassano, Delon and Veit, FastDVDnet: Towards Real-Time Deep Video Denoising "
+        "Tassano et al., FastDVDnet: Towards Real-Time Deep Video Denoising "
         "Without Flow Estimation, 2020"
     )
     task = "denoising"

@@ -42,10 +42,7 @@ class GRU(CodecCell):
         413803
     """
 
-    paper = (
-        "Park et al., Recurrence-in-Recurrence Networks for Video Deblurring, 2021, "
-        "table S2"
-    )
+    paper = "Park et al., Recurrence-in-Recurrence Networks for Video Deblurring, 2021"
 
     def __init__(self, features=20, **kwargs):
         super().__init__(features, **kwargs)

@@ -43,10 +43,7 @@ class LSTM(CodecCell):
         272063
     """
 
-    paper = (
-        "Park et al., Recurrence-in-Recurrence Networks for Video Deblurring, 2021, "
-        "table S1"
-    )
+    paper = "Park et al., Recurrence-in-Recurrence Networks for Video Deblurring, 2021"
 
     def __init__(self, features=20, **kwargs):
         super().__init__(features, **kwargs)

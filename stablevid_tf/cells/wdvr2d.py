@@ -46,7 +46,7 @@ class WDVR2D(WindowNetwork):
     """
 
     paper = (
-        "Fan, Yu, Liu and Huang, An Empirical Investigation of Efficient "
+        "Fan et al., An Empirical Investigation of Efficient "
         "Spatio-Temporal Modeling in Video Restoration, 2019"
     )
     task = "super-resolution"

@@ -101,7 +101,8 @@ def markdown(descriptions=None):
 
 def listed():
     """The names that have a row in :func:`markdown`."""
-    return [name for name in names() if not name.endswith(("_mf3", "_mf7"))]
+    unlisted = ("_mf3", "_mf7", "_irm", "_atb")
+    return [name for name in names() if not name.endswith(unlisted)]
 
 
 def row(found):

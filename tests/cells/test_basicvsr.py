@@ -137,7 +137,7 @@ def test_fit_moves_every_weight_and_saves(tmp_path):
     model, frames = small(), clip(3, 8, 8)
     wanted = frames.repeat(4, axis=2).repeat(4, axis=3)
     optimizer = keras.optimizers.Adam(1e-2, epsilon=1e-16)
-    model.compile(optimizer, "mse", jit_compile=False)
+    model.compile(optimizer, "mse", run_eagerly=True)
     before = [v.numpy() for v in model.trainable_variables]
     losses = model.fit(frames, wanted, epochs=2, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
@@ -155,7 +155,7 @@ def test_fit_moves_every_weight_and_saves(tmp_path):
 def test_constrained_trained_and_folded():
     held = SRNC(2.0, 0.2, frame_size=8)
     model = models.build("basicvsr", features=8, blocks=1, levels=1, constraint=held)
-    model.compile(keras.optimizers.Adam(1e-3), "mse", jit_compile=False)
+    model.compile(keras.optimizers.Adam(1e-3), "mse", run_eagerly=True)
     frames = clip(2, 8, 8)
     wanted = frames.repeat(4, axis=2).repeat(4, axis=3)
     assert np.isfinite(model.fit(frames, wanted, verbose=0).history["loss"][0])

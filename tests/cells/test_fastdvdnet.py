@@ -138,6 +138,7 @@ def test_statistics_are_saved(tmp_path):
     assert model.fold() is model
 
 
+@pytest.mark.large
 def test_statistics_are_folded_and_adopted():
     constraint = SRNC(1.5, frame_size=8)
     model = build(constraint=constraint, features=2)

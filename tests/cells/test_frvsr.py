@@ -155,6 +155,7 @@ def test_the_flow_has_a_loss_of_its_own():
     assert float(model.losses[0]) == 0
 
 
+@pytest.mark.large
 def test_fit_trains_flow_and_picture_and_learns_a_shift():
     keras.utils.set_random_seed(0)
     picture = witness_flow.resize(np.random.default_rng(0).random((1, 6, 6, 3)), 24, 24)

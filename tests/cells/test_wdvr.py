@@ -193,7 +193,7 @@ def test_trains_and_is_saved_in_bfloat16(tmp_path):
     assert found.dtype == "float32"
     # bfloat16 has eight bits; nine convolutions deep.
     np.testing.assert_allclose(found, truth, atol=0.05 * np.abs(truth).max())
-    model.compile("adam", "mae", jit_compile=False)
+    model.compile("adam", "mae", run_eagerly=True)
     losses = model.fit(frames, 0.5 * truth, epochs=4, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     model.save(tmp_path / "model.keras")

@@ -14,6 +14,11 @@ from layer_check import check_layer
 
 from stablevid_tf import cells, layers
 
+# Whole networks, ten seconds each and more: with `-m large`.
+LARGE = {
+    *("BasicVSR", "DBDNet", "FastDVDnet", "FRVSR", "GRU", "IFIRNN", "LSTM", "RDBN"),
+    *("SelfEnsembleClip", "STRCNN"),
+}
 # Abstract: their subclasses are checked.
 ABSTRACT = {
     "ReparametrisedConv2D",
@@ -337,7 +342,11 @@ def test_no_public_class_is_forgotten():
 
 @pytest.mark.parametrize(
     "name, index",
-    [(name, i) for name, cases in CASES.items() for i in range(len(cases))],
+    [
+        pytest.param(name, i, marks=[pytest.mark.large] if name in LARGE else [])
+        for name, cases in CASES.items()
+        for i in range(len(cases))
+    ],
 )
 def test_layer(name, index, tmp_path):
     make, args = CASES[name][index]

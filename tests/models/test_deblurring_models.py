@@ -11,9 +11,10 @@ import keras
 import numpy as np
 import pytest
 
-from stablevid_tf import models
+from stablevid_tf import models, numerics
 from stablevid_tf.cells import windows
-from stablevid_tf.constraints import SRNC
+from stablevid_tf.constraints import SRNC, effective_kernels
+from stablevid_tf.models.restorer import convs
 
 SMALL = {
     "ifi_rnn": {"features": 4, "blocks": 1},
@@ -45,7 +46,7 @@ def clip(length=3, height=8, width=8):
 
 
 def fit(model, frames):
-    model.compile(keras.optimizers.Adam(1e-3), "mse", jit_compile=False)
+    model.compile(keras.optimizers.Adam(1e-3), "mse", run_eagerly=True)
     history = model.fit(frames, 1 - frames, batch_size=2, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
 
@@ -87,7 +88,16 @@ def test_half_precision(name):
     assert 0 < np.abs(restored - truth).max() < 0.05 * max(np.abs(truth).max(), 1)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "strcnn",
+        *(
+            pytest.param(name, marks=pytest.mark.large)
+            for name in ("ifi_rnn_rirn", "rdbn", "gru_atb", "lstm_rirn")
+        ),
+    ],
+)
 def test_srnc_everywhere(name):
     # Narrow: a 1x1 kernel of 4 channels has no stable rank below 1/4.
     model = build(name, constraint=SRNC(2.0, 0.3, frame_size=8))
@@ -96,12 +106,20 @@ def test_srnc_everywhere(name):
     assert {
         type(x).__name__ for x in twin._flatten_layers() if hasattr(x, "kernel")
     } <= {"Conv2D", "Conv2DTranspose"}
+    held = effective_kernels(model.network)
+    pairs = zip(convs(model.network), convs(twin.network), strict=True)
+    for kernel, plain in ((held[a].numpy(), b) for a, b in pairs if a in held):
+        folded = plain.kernel.numpy()
+        # The same kernel, smaller: in training norms are those at 8 pixels.
+        shrunk = (folded * kernel).sum() / (kernel * kernel).sum()
+        assert 0.5 < shrunk <= 1.01
+        np.testing.assert_allclose(
+            folded, shrunk * kernel, atol=0.05 * np.abs(kernel).max()
+        )
+        assert numerics.conv_norm_bound(folded, plain.strides) <= 2 * (1 + 1e-5)
     frames = clip(3)
-    whole, folded = (m.predict(frames, verbose=0) for m in (model, twin))
-    # Kernels shrink by at most some percent: norms are taken at 8 pixels here.
-    assert np.abs(folded - whole).max() < 0.2 * np.abs(whole).max()
     model.adopt(twin)
-    np.testing.assert_array_equal(model.predict(frames, verbose=0), folded)
+    np.testing.assert_array_equal(model(frames).numpy(), twin(frames).numpy())
 
 
 def statistics(model):
@@ -171,7 +189,7 @@ def test_batch_norm_survives_folding_and_files(tmp_path):
     )
     fresh = build("strcnn", constraint=SRNC(2.0, 0.3, frame_size=8))
     fresh.adopt(twin)
-    np.testing.assert_array_equal(fresh.predict(clip()), twin.predict(clip()))
+    np.testing.assert_array_equal(fresh(clip()), twin(clip()))
     model.save_weights(tmp_path / "model.weights.h5")
     fresh.load_weights(tmp_path / "model.weights.h5")
-    np.testing.assert_array_equal(fresh.predict(clip()), model.predict(clip()))
+    np.testing.assert_array_equal(fresh(clip()), model(clip()))

@@ -43,27 +43,31 @@ SMALL = BACKBONES | {
     "rlsp": ({"features": 12}, 100, 3e-3),
 }
 DEBLURRING = {
-    f"{base}{add_on}": ({"features": 8, **blocks}, 150, 3e-3)
-    for base, blocks in (
-        ("ifi_rnn", {"blocks": 1}),
-        ("strcnn", {"blocks": 2}),
-        ("rdbn", {"blocks": 2}),
-        ("gru", {}),
-        ("lstm", {}),
+    f"{base}{add_on}": ({"features": features, **blocks}, steps, 3e-3)
+    for base, features, blocks, steps in (
+        ("ifi_rnn", 8, {"blocks": 1}, 300),
+        ("strcnn", 16, {"blocks": 2}, 200),
+        ("rdbn", 8, {"blocks": 2}, 150),
+        ("gru", 8, {}, 300),
+        ("lstm", 8, {}, 300),
     )
     for add_on in ("", "_irm", "_atb", "_rirn", "_atb_atb", "_irm_irm")
 }
 WDVR = {
-    name: ({"features": 12, "blocks": 2, "activations": 24}, 100, 5e-3)
+    name: ({"features": 12, "blocks": 2, "activations": 24}, 300, 4e-3)
     for name in ("wdvr2d", *(f"wdvr3d_{d}" for d in ("iai", "ias", "stas", "tsas")))
 }
 SMALL |= DEBLURRING | WDVR
 SMALL |= {
     "basicvsr": ({"features": 12, "blocks": 2, "levels": 2}, 100, 3e-3),
-    "fastdvdnet": ({"features": 8, "frame_features": 8}, 150, 5e-3),
-    "frvsr": ({"features": 12, "blocks": 2, "flow_features": 4}, 100, 5e-3),
+    "fastdvdnet": ({"features": 8, "frame_features": 8}, 150, 1e-2),
+    "frvsr": (
+        {"features": 12, "blocks": 2, "flow_features": 4, "warp_loss": 0.0},
+        400,
+        5e-3,
+    ),
 }
-DEFAULT = ("dbdnet", "mobile_rrn", "mrvsr", "rlsp", "vdncnn_rlsp", "vresnet_feat")
+DEFAULT = ("gru", "mobile_rrn", "mrvsr", "vresnet_feat", "wdvr2d")
 
 
 @functools.cache
