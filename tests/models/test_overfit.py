@@ -29,7 +29,7 @@ GAINS = {"denoising": 3.0, "super-resolution": 0.5, "deblurring": 1.0}
 BACKBONES = {
     f"{backbone}_{recurrence}{window}": (
         {"features": 12, stages: count},
-        100,
+        200,
         5e-3,
     )
     for backbone, stages, count in (("vdncnn", "depth", 3), ("vresnet", "blocks", 2))
