@@ -50,7 +50,8 @@ class Guard:
        At 1/2 memory is of no use; below 0.6 it is suspect.
     3. A check is made then, when a level exceeds `factor` times the usual one, when a
        mean magnitude has grown by a tenth since it was last checked, when a frame is
-       not finite, and every `check_every` frames of a scene. The burst that ends at
+       not finite, and, of a model at which no look is taken, every `check_every`
+       frames of a scene. The burst that ends at
        this frame is run beside the state: it gives a frame q and levels; and the
        frame by itself, which gives z.
     4. The burst's frame and state take over if a level exceeds `factor` times the
@@ -74,7 +75,8 @@ class Guard:
         factor: above 1; how far beyond a burst's levels is out of range.
         burn_in: frames that warm a new state up; about as many as the model was
             trained on.
-        check_every: frames from one check to the next in any case.
+        check_every: frames from one check to the next of a model that looks ahead or
+            enlarges; of others, from a look that found nothing better to the next.
 
     Attributes:
         events: list of `(frame, reason)` of the last run, the frame counted from 0,
@@ -143,7 +145,7 @@ class Guard:
             if index < latency:
                 continue
             young = index < recent.maxlen
-            due = (index + 1) % self.check_every == 0
+            due = not can_look and (index + 1) % self.check_every == 0
             grown = not young and any(means(levels) > _GROWTH * checked)
             suspect = False
             if can_look and index == look:

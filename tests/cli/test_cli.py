@@ -106,7 +106,7 @@ def test_the_guard_tells_what_it_did(folder, same, capsys):
 def test_dampening_reaches_the_model(folder, same, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "stablevid_tf.streaming.dampen.dampened",
+        "stablevid_tf.streaming.tiled.dampened",
         lambda model, factor: seen.append(factor) or model,
     )
     words = ["restore", "in", "out", "--model=x", "--strategy=dampen", "--overwrite"]

@@ -119,21 +119,32 @@ def test_a_bounded_wrong_picture_is_seen_too():
 
 
 @pytest.mark.parametrize("drift, harm", [(4e-5, False), (4e-4, True)])
-def test_a_slow_drift_is_found_at_the_next_check(drift, harm):
+def test_a_slow_drift_of_a_model_that_looks_ahead_is_found_at_a_check(drift, harm):
     # Below what levels can tell, 0.02; up to 0.003 or 0.016 off at a check, against
-    # the harmless 1/255. At the first look, frame 16, a burst is hardly nearer; after
-    # an event the next look is 16 frames later.
+    # the harmless 1/255.
     guard = streaming.Guard(check_every=40)
-    _, frames = video(100)
-    model = Growing(1.0001, lambda age: drift * age)
+    frames = [f - c + 0.5 for c, f in zip(*video(100), strict=True)]
+    model = Growing(1.0001, lambda age: drift * age, latency=1)
     off = (restored(model, frames, guard) - frames).mean((1, 2, 3))
-    expected = [(f, "memory does harm") for f in (39, 55, 71, 87)] if harm else []
+    # The step that restores frame f is number f + 1; a burst's last step is its ninth.
+    expected = [(f, "memory does harm") for f in (38, 78)] if harm else []
     assert guard.events == expected
-    ages = [*range(39), *3 * [*range(7, 23)], *range(7, 20)] if harm else range(100)
+    ages = [*range(1, 39), *range(8, 48), *range(8, 30)] if harm else range(1, 101)
     np.testing.assert_allclose(off, drift * np.array(ages), atol=1e-6)
-    # Looks at 16 and 48, checks at 39 and 79; or looks at 16, 55, 71 and 87, each of
-    # which became a check, and checks at 39 and 79.
-    assert model.steps == 100 + (4 * 10 + 2 * 9 if harm else 2 + 2 * 9)
+    assert model.steps == 101 + 2 * (9 + 2)
+
+
+def test_a_slow_drift_is_found_at_the_next_look():
+    guard = streaming.Guard(check_every=40)
+    _, frames = video(100, sigma=0.01)
+    model = Growing(1.0001, lambda age: 6e-4 * age)
+    off = (restored(model, frames, guard) - frames).mean((1, 2, 3))
+    # Looks after 16 frames: 0.01 off by then, the burst 0.004.
+    assert guard.events == [(f, "memory does harm") for f in range(16, 100, 16)]
+    ages = [*range(16), *5 * [*range(7, 23)], *range(7, 11)]
+    np.testing.assert_allclose(off, 6e-4 * np.array(ages), atol=1e-6)
+    # Each look became a check.
+    assert model.steps == 100 + 6 * (1 + 9)
 
 
 def test_harm_is_found_while_the_state_grows_slowly():

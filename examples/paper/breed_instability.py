@@ -4,7 +4,7 @@ After Tanay et al., "Diagnosing and Preventing Instabilities in Recurrent Video
 Processing", whose long trainings (600,000 steps) bred models that diverge on real
 videos. Trains one, then asks all of the diagnosis (see `stablevid diagnose`).
 
-    python examples/breed_instability.py --data CLIPS --run RUN
+    python examples/paper/breed_instability.py --data CLIPS --run RUN
         [--architecture vresnet_frame --rate 2e-3 --steps 8000 --motion 0 --seed 0]
 """
 
