@@ -17,7 +17,7 @@ from stablevid_tf import cells, layers
 # Whole networks, ten seconds each and more: with `-m large`.
 LARGE = {
     *("BasicVSR", "DBDNet", "FastDVDnet", "FRVSR", "GRU", "IFIRNN", "LSTM", "RDBN"),
-    *("SelfEnsembleClip", "STRCNN"),
+    *("ATB", "IRM", "RLSPSuperResolution", "SelfEnsembleClip", "STRCNN"),
 }
 # Abstract: their subclasses are checked.
 ABSTRACT = {
