@@ -42,19 +42,7 @@ def dampened(model, factor):
         raise ValueError(
             f"factor must be 0 or more, usually below 1. Received: factor={factor!r}"
         )
-    loops = _loops(model)
-    if not loops:
-        raise ValueError(
-            f"{model.name} has no feedback loop: there is nothing to dampen, and "
-            "nothing to fear from long videos"
-        )
-    beside = [loop.name for loop in loops if not loop.enters]
-    if beside:
-        raise ValueError(
-            f"Of {model.name} the {beside[0]} enters not by one convolution alone but "
-            "also by a skip or a gate, so no kernel dampens it. Use another strategy, "
-            "such as burst or guard"
-        )
+    _check(model)
     model.build()
     folded = model.fold()
     twin = type(folded).from_config(folded.get_config())
@@ -69,19 +57,33 @@ def dampened(model, factor):
 
 
 def can_dampen(model):
-    """Whether a model declares a feedback loop."""
+    """Whether :func:`dampened` takes a model."""
     try:
-        return bool(_loops(model))
+        _check(model)
     except ValueError:
         return False
+    return True
 
 
-def _loops(model):
+def _check(model):
+    """Raise where no kernel can be scaled that the state enters by."""
     try:
-        return model.loops()
+        loops = model.loops()
     except (AttributeError, NotImplementedError) as error:
         raise ValueError(
             f"{getattr(model, 'name', type(model).__name__)} does not declare its "
             "feedback loops (loops()), so it is not known what to dampen. Use "
             "another strategy, such as burst or guard"
         ) from error
+    if not loops:
+        raise ValueError(
+            f"{model.name} has no feedback loop: there is nothing to dampen, and "
+            "nothing to fear from long videos"
+        )
+    beside = [loop.name for loop in loops if not loop.enters]
+    if beside:
+        raise ValueError(
+            f"Of {model.name} the {beside[0]} enters not by one convolution alone but "
+            "also by a skip or a gate, so no kernel dampens it. Use another strategy, "
+            "such as burst or guard"
+        )

@@ -137,7 +137,7 @@ class Guard:
         recent = collections.deque(maxlen=latency + 1 + self.burn_in)
         state, usual, checked, last = None, 0.0, 0.0, None
         can_look = model.scale == 1 and not latency
-        gap = look = 2 * (self.burn_in + 1)
+        first_gap = gap = look = 2 * (self.burn_in + 1)
         tripped = -np.inf
         for index, frame in enumerate(frames):
             recent.append(frame)
@@ -149,7 +149,8 @@ class Guard:
             grown = not young and any(means(levels) > _GROWTH * checked)
             suspect = False
             if can_look and index == look:
-                suspect = _worth(last, _alone(step, recent, ago=1)[0], frame) < _WORTH
+                alone = _from_zero(step, list(recent)[-2:-1])
+                suspect = _worth(last, alone.out, frame) < _WORTH
                 gap = min(2 * gap, _LOOK_EVERY)
                 look = index + (self.check_every if suspect else gap)
             limit = np.inf if young else usual
@@ -169,13 +170,8 @@ class Guard:
                         self.events.append((at, f"dampened to {dampening:.2f}"))
                         step = watched(calmed(model, dampening))
                         burst = _burst(step, recent, latency)
-                    out, state, levels, checked = (
-                        burst.out,
-                        burst.state,
-                        burst.levels,
-                        0.0,
-                    )
-                    tripped, gap = index, 2 * (self.burn_in + 1)
+                    out, state, levels = burst.out, burst.state, burst.levels
+                    checked, tripped, gap = 0.0, index, first_gap
                     look = index + gap
                 usual = np.maximum(usual, burst.levels)
                 checked = np.maximum(checked, means(levels))
@@ -207,35 +203,35 @@ class _Burst:
     state: object
     levels: np.ndarray
     before: np.ndarray
-    harmless: float
+    harmless: float = _LEAST_HARM
 
 
 def _burst(step, recent, latency):
     """The burst that ends here, or the frame by itself if that is not finite."""
-    state, highest, before, out = None, 0.0, None, None
-    for index in range(len(recent)):
-        before = out
-        out, state, levels = step(list(recent)[: index + 1], state)
-        if index >= latency:
-            highest = np.maximum(highest, levels)
-    alone = _alone(step, recent, latency)
-    if np.isfinite(out).all():
-        harmless = max(_HARM * _distance(alone[0], out), _LEAST_HARM)
-        return _Burst(out, state, highest, before, harmless)
-    if np.isfinite(alone[0]).all():
-        return _Burst(*alone, alone[0], _LEAST_HARM)
+    frames = list(recent)
+    burst = _from_zero(step, frames, latency)
+    alone = _from_zero(step, frames[-1 - latency :], latency)
+    if np.isfinite(burst.out).all():
+        off = _HARM * _distance(alone.out, burst.out)
+        return dataclasses.replace(burst, harmless=max(off, _LEAST_HARM))
+    if np.isfinite(alone.out).all():
+        return alone
     raise ValueError(
         "the model's output is not finite even for a frame restored by itself, so it "
         "is not its memory that fails. Look at the frame and the weights"
     )
 
 
-def _alone(step, recent, latency=0, ago=0):
-    """A frame by itself, `ago` frames before the last: `(frame, state, levels)`."""
-    frames, state = list(recent)[: len(recent) - ago][-1 - latency :], None
+def _from_zero(step, frames, latency=0):
+    """The burst of these frames."""
+    state, highest, before, out = None, 0.0, None, None
     for index in range(len(frames)):
+        before = out
         out, state, levels = step(frames[: index + 1], state)
-    return out, state, levels
+        if index >= latency:
+            highest = np.maximum(highest, levels)
+    # By itself a frame has none before it.
+    return _Burst(out, state, highest, out if before is None else before)
 
 
 def _worth(out, alone, truth):

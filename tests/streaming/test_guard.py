@@ -13,7 +13,9 @@ import pytest
 import scipy.ndimage
 
 from stablevid_tf import models, streaming, zoo
+from stablevid_tf.layers.loop import ConvSlice, around
 from stablevid_tf.models import dampened
+from stablevid_tf.models.dampened import can_dampen
 from stablevid_tf.streaming import guard as guard_room
 
 SHAPE = (16, 24, 3)
@@ -216,6 +218,20 @@ def test_what_memory_is_worth():
     assert np.std(draws) == pytest.approx(error, rel=0.1)
     assert np.mean(draws) == pytest.approx(0.9, abs=4 * error / np.sqrt(1000))
     assert guard_room._worth(out, out + 0.001, noise) == 1
+
+
+def test_a_state_that_no_kernel_dampens_is_only_renewed():
+    class Skipped(Growing):
+        """Its state enters by a skip beside the convolution."""
+
+        def loops(self):
+            return [around("state", (ConvSlice(None),))]
+
+    assert not can_dampen(Skipped())
+    guard = streaming.Guard(burn_in=3)
+    restored(Skipped(1.3), video(40)[1], guard)
+    assert len(guard.events) > 3
+    assert {reason for _, reason in guard.events} == {"state out of range"}
 
 
 @pytest.fixture(scope="module")
