@@ -22,7 +22,7 @@ class AddOn(DeblurringCell):
     second state. ``on="features"``: the joined features are decoded and remembered;
     the cell's own h(t) does not depend on them (our guess too).
 
-    Subclasses write ``join(new, previous)`` and ``join_path(path)``.
+    Subclasses write ``join(new, previous)``, and ``hidden_path`` and ``memory_loops``.
 
     Args:
         cell: a :class:`stablevid_tf.cells.DeblurringCell`, an add-on too; its
@@ -31,6 +31,9 @@ class AddOn(DeblurringCell):
     """
 
     paper = "Park et al., Recurrence-in-Recurrence Networks for Video Deblurring, 2021"
+
+    # The cell says them.
+    settled = ("channels", "scale", "window", "frame_number")
 
     def __init__(self, cell, on, **kwargs):
         _check(type(self).__name__, cell, on)
@@ -87,12 +90,8 @@ class AddOn(DeblurringCell):
         return restored
 
     def get_config(self):
-        config = super().get_config()
-        # The cell says the rest.
-        for name in ("channels", "scale", "window", "frame_number"):
-            del config[name]
         cell = keras.saving.serialize_keras_object(self.cell)
-        return config | {"cell": cell, "on": self.on}
+        return super().get_config() | {"cell": cell, "on": self.on}
 
     @classmethod
     def from_config(cls, config):

@@ -5,7 +5,6 @@ from keras import ops
 from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.constraints import conv2d
 from stablevid_tf.layers.conv_stage import ConvStage
-from stablevid_tf.layers.loop import ConvSlice, Residual
 from stablevid_tf.layers.pixel_shuffle import depth_to_space
 from stablevid_tf.layers.residual_stage import ResidualStage
 from stablevid_tf.numerics.geometry import check_size
@@ -84,12 +83,6 @@ class BackboneCell(RecurrentVideoCell):
         whole = (None, None) if self._stage_on_loop(index) else None
         second = self._conv(self.features, loop=whole)
         return ResidualStage(first, second, dtype=self.dtype_policy)
-
-    def _through(self, stage, stop=None):
-        """The terms of a way through a stage that enters its first ``stop`` inputs."""
-        first, *rest = stage.convs
-        slices = (ConvSlice(first, stop=stop), *(ConvSlice(conv) for conv in rest))
-        return slices if self.backbone == "vdncnn" else (Residual(slices),)
 
     def features_of(self, frames):
         """``relu(K_in * frames)``: [B, H, W, features]."""

@@ -7,7 +7,7 @@ from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.constraints import conv2d
 from stablevid_tf.layers import bilinear
 from stablevid_tf.layers.flow_warp import FlowWarp
-from stablevid_tf.layers.loop import ConvSlice, Loop, Residual, Warp
+from stablevid_tf.layers.loop import ConvSlice, Loop, Warp
 from stablevid_tf.layers.pixel_shuffle import depth_to_space
 from stablevid_tf.layers.residual_stage import ResidualStage
 from stablevid_tf.numerics.geometry import check_size
@@ -114,8 +114,7 @@ class BasicVSR(RecurrentVideoCell):
         self.built = True
 
     def call(self, frames):
-        numbers = ops.arange(1, ops.shape(frames)[1] + 1)
-        seen = self.numbered(ops.cast(frames, "float32"), numbers)
+        seen = self.numbered_clip(ops.cast(frames, "float32"))
         seen = ops.moveaxis(seen, 1, 0)
         forward = self._along(self.forward_body, seen)
         backward = self._along(self.backward_body, ops.flip(seen, axis=0))
@@ -160,7 +159,7 @@ class BasicVSR(RecurrentVideoCell):
         found = []
         ways = (("forward", self.forward_body), ("backward", self.backward_body))
         for name, (head, *blocks) in ways:
-            path = [Residual(tuple(map(ConvSlice, block.convs))) for block in blocks]
+            path = [block.term() for block in blocks]
             entry = ConvSlice(head, start=self.inputs)
             found.append(Loop(name, entry, (*path, Warp())))
         return found

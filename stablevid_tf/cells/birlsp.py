@@ -41,8 +41,7 @@ class BiRLSP(BackboneCell):
         self.built = True
 
     def call(self, frames):
-        place = ops.arange(1, ops.shape(frames)[1] + 1, dtype="int32")
-        seen = self.numbered(windows(frames, self.window), place)
+        seen = self.numbered_clip(windows(frames, self.window))
         seen = ops.moveaxis(seen, 1, 0)
         forward = self._trunk(self.body, seen)
         backward = ops.flip(
@@ -70,8 +69,7 @@ class BiRLSP(BackboneCell):
         found = []
         for name, body in (("forward", self.body), ("backward", self.backward_body)):
             path = [ConvSlice(conv) for conv in body[0].convs[1:]]
-            for stage in body[1:]:
-                path += self._through(stage)
+            path += [stage.term() for stage in body[1:]]
             entry = ConvSlice(body[0].convs[0], self.features)
             found.append(Loop(name, entry, tuple(path)))
         return found

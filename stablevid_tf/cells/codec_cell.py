@@ -31,6 +31,8 @@ class CodecCell(DeblurringCell):
     window = 1
     stride = 4
 
+    settled = ("scale", "window")
+
     def __init__(self, features, channels=3, constraint=None, **kwargs):
         super().__init__(
             channels=channels,
@@ -104,9 +106,12 @@ class CodecCell(DeblurringCell):
         ]
 
     def hidden_terms(self):
-        """The terms of :meth:`hidden_net` on the loop."""
+        """The terms on the loop of ``to_hidden``: convolution, block, convolution."""
         first, block, last = self.to_hidden
         return ConvSlice(first), block.term(), ConvSlice(last)
+
+    def decode(self, features, frames):
+        return self.cropped(chain(self.to_frame, features), frames)
 
     def decoder(self):
         """Two transposed convolutions that double the size, and one that writes."""
@@ -118,11 +123,7 @@ class CodecCell(DeblurringCell):
         ]
 
     def get_config(self):
-        # What is not free is not written down.
-        config = super().get_config()
-        for name in ("scale", "window"):
-            del config[name]
-        return config | {"features": self.features}
+        return super().get_config() | {"features": self.features}
 
 
 def chain(layers, x):

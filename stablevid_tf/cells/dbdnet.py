@@ -43,6 +43,8 @@ class DBDNet(RecurrentVideoCell):
     paper = "Godard et al., Deep Burst Denoising, 2018"
     task = "denoising"
 
+    settled = ("scale", "window")
+
     def __init__(self, features=64, feedback=True, constraint=None, **kwargs):
         super().__init__(constraint=constraint, **kwargs)
         if (self.scale, self.window) != (1, 1):
@@ -106,7 +108,7 @@ class DBDNet(RecurrentVideoCell):
             [B, T, H, W, channels], float32.
         """
         batch, time, height, width, _ = ops.shape(frames)
-        seen = self.numbered(frames, ops.arange(1, time + 1, dtype="int32"))
+        seen = self.numbered_clip(frames)
         pictures = ops.reshape(seen, (batch * time, height, width, self.inputs))
         pictures = ops.cast(self._single(pictures)[-1], "float32")
         return ops.reshape(pictures, (batch, time, height, width, self.channels))
@@ -124,8 +126,7 @@ class DBDNet(RecurrentVideoCell):
         return found
 
     def get_config(self):
-        # What is not free is not written down.
-        config = super().get_config()
-        for name in ("scale", "window"):
-            del config[name]
-        return config | {"features": self.features, "feedback": self.feedback}
+        return super().get_config() | {
+            "features": self.features,
+            "feedback": self.feedback,
+        }

@@ -38,7 +38,7 @@ class FeatCell(BackboneCell):
                 f"stage {i}",
                 ConvSlice(stage.convs[0], self.features),
                 tuple(ConvSlice(conv) for conv in stage.convs[1:]),
-                feed=self._through(stage, stop=self.features) if i else None,
+                feed=(stage.term(stop=self.features),) if i else None,
             )
             for i, stage in enumerate(self.body)
         ]

@@ -41,8 +41,6 @@ class FrameCell(BackboneCell):
         return self.image(out), (out,)
 
     def loops(self):
-        path = []
-        for stage in self.body:
-            path += self._through(stage)
+        path = [stage.term() for stage in self.body]
         entry = ConvSlice(self.head, self.inputs)
         return [Loop("frame", entry, (*path, ConvSlice(self.tail)))]

@@ -6,7 +6,7 @@ from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.constraints import conv2d, conv2d_transpose
 from stablevid_tf.layers import bicubic, bilinear
 from stablevid_tf.layers.flow_warp import FlowWarp
-from stablevid_tf.layers.loop import ConvSlice, Loop, Residual, Warp
+from stablevid_tf.layers.loop import ConvSlice, Loop, Warp
 from stablevid_tf.layers.pixel_shuffle import space_to_depth
 from stablevid_tf.layers.residual_stage import ResidualStage
 from stablevid_tf.numerics.geometry import check_size
@@ -147,7 +147,7 @@ class FRVSR(RecurrentVideoCell):
         return restored, (frame, restored)
 
     def loops(self):
-        path = [Residual(tuple(map(ConvSlice, block.convs))) for block in self.body]
+        path = [block.term() for block in self.body]
         path += [ConvSlice(conv) for conv in (*self.up, self.tail)]
         # Space-to-depth moves numbers about: gain 1.
         entry = ConvSlice(self.head, start=self.inputs)

@@ -64,9 +64,6 @@ class GRU(CodecCell):
         features = (1 - update) * x + update * candidate
         return features, (chain(self.to_hidden, features), ())
 
-    def decode(self, features, frames):
-        return self.cropped(chain(self.to_frame, features), frames)
-
     def hidden_path(self):
         return (
             ConvSlice(self.gates, 3 * self.features),

@@ -66,9 +66,6 @@ class IFIRNN(CodecCell):
         features = chain(self.body, ops.concatenate([x, hidden], axis=-1))
         return features, (chain(self.to_hidden, features), ())
 
-    def decode(self, features, frames):
-        return self.cropped(chain(self.to_frame, features), frames)
-
     def hidden_path(self):
         first, *rest = self.body
         return (

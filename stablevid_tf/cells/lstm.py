@@ -68,9 +68,6 @@ class LSTM(CodecCell):
         features = ops.concatenate([kept, new, hidden], axis=-1)
         return features, (hidden, memory)
 
-    def decode(self, features, frames):
-        return self.cropped(chain(self.to_frame, features), frames)
-
     def hidden_path(self):
         return (
             ConvSlice(self.gates, 3 * self.features),

@@ -4,7 +4,7 @@ from keras import ops
 from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.constraints import conv2d
 from stablevid_tf.layers.bilinear import enlarge
-from stablevid_tf.layers.loop import ConvSlice, Loop, Residual
+from stablevid_tf.layers.loop import ConvSlice, Loop
 from stablevid_tf.layers.pixel_shuffle import depth_to_space
 from stablevid_tf.layers.residual_stage import ResidualStage
 from stablevid_tf.numerics.geometry import check_size
@@ -37,6 +37,8 @@ class MobileRRN(RecurrentVideoCell):
 
     paper = "MediaTek, Mobile RRN, 2022"
     task = "super-resolution"
+
+    settled = ("scale", "window")
 
     def __init__(self, features=16, blocks=5, constraint=None, **kwargs):
         kwargs = {"scale": 4, "window": 1, **kwargs}
@@ -89,13 +91,9 @@ class MobileRRN(RecurrentVideoCell):
         return restored, (ops.relu(self.hidden(x)), frame)
 
     def loops(self):
-        blocks = [Residual(tuple(map(ConvSlice, stage.convs))) for stage in self.body]
+        blocks = [stage.term() for stage in self.body]
         entry = ConvSlice(self.head, self._entry())
         return [Loop("hidden", entry, (*blocks, ConvSlice(self.hidden)))]
 
     def get_config(self):
-        # What is not free is not written down.
-        config = super().get_config()
-        for name in ("scale", "window"):
-            del config[name]
-        return config | {"features": self.features, "blocks": self.blocks}
+        return super().get_config() | {"features": self.features, "blocks": self.blocks}

@@ -37,6 +37,8 @@ class MRVSR(RecurrentVideoCell):
     paper = "Chiche et al., Stable Long-Term Recurrent Video Super-Resolution, 2022"
     task = "super-resolution"
 
+    settled = ("channels", "scale", "window")
+
     def __init__(self, features=128, constraint=None, **kwargs):
         kwargs = {"channels": 3, "scale": 4, "window": 3, **kwargs}
         super().__init__(constraint=constraint, **kwargs)
@@ -84,8 +86,4 @@ class MRVSR(RecurrentVideoCell):
         return [Loop("hidden", ConvSlice(self.of_state), path)]
 
     def get_config(self):
-        # What is not free is not written down.
-        config = super().get_config()
-        for name in ("channels", "scale", "window"):
-            del config[name]
-        return config | {"features": self.features}
+        return super().get_config() | {"features": self.features}

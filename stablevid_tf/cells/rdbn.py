@@ -103,7 +103,7 @@ class RDBN(CodecCell):
         return features, (chain(self.to_hidden, features), ())
 
     def decode(self, features, frames):
-        return self.cropped(chain(self.to_frame, features), frames) + 0.5
+        return super().decode(features, frames) + 0.5
 
     def hidden_path(self):
         first, *rest = self.body
@@ -111,14 +111,11 @@ class RDBN(CodecCell):
         levels = ()
         for block in reversed(rest):
             levels = (Beside((block.term(), *levels)),)
-        down, dense, last = self.to_hidden
         return (
             first.term(start=4 * self.features),
             *levels,
             *(ConvSlice(conv) for conv in self.gather),
-            ConvSlice(down),
-            dense.term(),
-            ConvSlice(last),
+            *self.hidden_terms(),
         )
 
     def get_config(self):

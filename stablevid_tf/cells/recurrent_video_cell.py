@@ -45,6 +45,8 @@ class RecurrentVideoCell(keras.layers.Layer):
         ``(restored [B, scale * H, scale * W, channels], state)``.
     """
 
+    # Arguments that an architecture settles: not written into its configuration.
+    settled = ()
     # Whether frames can be restored one by one; False of clip networks.
     causal = True
     # Whether a frame's number can be told to it.
@@ -150,6 +152,11 @@ class RecurrentVideoCell(keras.layers.Layer):
             [frames, reached * ops.ones_like(frames[..., :1])], axis=-1
         )
 
+    def numbered_clip(self, frames):
+        """:meth:`numbered` of a clip [B, T, H, W, C], from frame 1 on."""
+        numbers = ops.arange(1, ops.shape(frames)[1] + 1, dtype="int32")
+        return self.numbered(frames, numbers)
+
     def levels(self, frames):
         """Frames in 0...255 for a network that computes so; their number as it is."""
         images = self.window * self.channels
@@ -209,10 +216,12 @@ class RecurrentVideoCell(keras.layers.Layer):
         return ops.zeros((batch, height, width, features), self.compute_dtype)
 
     def get_config(self):
-        return super().get_config() | {
+        own = {
             "channels": self.channels,
             "scale": self.scale,
             "window": self.window,
             "constraint": keras.saving.serialize_keras_object(self.constraint),
             "frame_number": self.frame_number,
         }
+        free = {name: own[name] for name in own if name not in self.settled}
+        return super().get_config() | free

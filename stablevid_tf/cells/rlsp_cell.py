@@ -34,6 +34,5 @@ class RLSPCell(BackboneCell):
     def loops(self):
         first = self.body[0].convs
         path = [ConvSlice(conv) for conv in first[1:]]
-        for stage in self.body[1:]:
-            path += self._through(stage)
+        path += [stage.term() for stage in self.body[1:]]
         return [Loop("rlsp", ConvSlice(first[0], self.features), tuple(path))]

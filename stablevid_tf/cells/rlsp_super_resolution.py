@@ -43,6 +43,8 @@ class RLSPSuperResolution(RecurrentVideoCell):
     )
     task = "super-resolution"
 
+    settled = ("channels", "scale", "window")
+
     def __init__(self, features=64, constraint=None, **kwargs):
         kwargs = {"channels": 3, "scale": 4, "window": 3, **kwargs}
         super().__init__(constraint=constraint, **kwargs)
@@ -131,8 +133,4 @@ class RLSPSuperResolution(RecurrentVideoCell):
         return ops.convert_to_tensor(mapping[name], "float32")
 
     def get_config(self):
-        # What is not free is not written down.
-        config = super().get_config()
-        for name in ("channels", "scale", "window"):
-            del config[name]
-        return config | {"features": self.features}
+        return super().get_config() | {"features": self.features}

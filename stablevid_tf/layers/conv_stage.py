@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+from stablevid_tf.layers.loop import ConvSlice
+
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
 class ConvStage(keras.layers.Layer):
@@ -32,6 +34,10 @@ class ConvStage(keras.layers.Layer):
     def call(self, x, extra=None):
         inputs = x if extra is None else ops.concatenate([x, extra], axis=-1)
         return ops.relu(self.conv(inputs))
+
+    def term(self, start=None, stop=None):
+        """The stage on a loop that enters its input channels [start, stop)."""
+        return ConvSlice(self.conv, start, stop)
 
     @property
     def convs(self):

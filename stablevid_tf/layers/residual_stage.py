@@ -38,9 +38,9 @@ class ResidualStage(keras.layers.Layer):
         inputs = x if extra is None else ops.concatenate([x, extra], axis=-1)
         return x + self.conv2(ops.relu(self.conv1(inputs)))
 
-    def term(self, start=None):
-        """The block on a loop that enters its input channels from ``start``."""
-        return Residual((ConvSlice(self.conv1, start), ConvSlice(self.conv2)))
+    def term(self, start=None, stop=None):
+        """The block on a loop that enters its input channels [start, stop)."""
+        return Residual((ConvSlice(self.conv1, start, stop), ConvSlice(self.conv2)))
 
     @property
     def convs(self):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import witness_recurrent as witness
+from streamed import streamed
 
 from stablevid_tf import cells, diagnostics, metrics, models
 from stablevid_tf.constraints import SRNC
@@ -47,16 +48,6 @@ def pair(conv):
 def channels_of(frames, t, limit):
     frames = frames.astype("float64")
     return frames if limit is None else witness.numbered(frames, t, limit)
-
-
-def steps(model, frames):
-    """The clip frame by frame: the start dropped, the end flushed."""
-    state, found = model.initial_state(frames[:, 0]), []
-    length = frames.shape[1]
-    for t in range(length + model.latency):
-        out, state = model.step(frames[:, min(t, length - 1)], state)
-        found.append(np.array(out))
-    return np.stack(found[model.latency :], 1)
 
 
 @pytest.mark.parametrize("limit", [None, LIMIT])
@@ -192,7 +183,7 @@ def test_constrained(name, where):
     frames = clip(4)
     whole = model.predict(frames, verbose=0)
     scale = np.abs(whole).max()
-    np.testing.assert_allclose(steps(model, frames), whole, atol=1e-5 * scale)
+    np.testing.assert_allclose(streamed(model, frames), whole, atol=1e-5 * scale)
 
 
 def test_only_the_state_convolution_of_mrvsr_is_scaled():
@@ -261,7 +252,7 @@ def test_odd_sizes_files_and_a_step_of_training(name, tmp_path):
         whole = model.predict(frames, verbose=0)
         assert whole.shape == (2, length, scale * height, scale * width, 3)
         tolerance = 1e-5 * np.abs(whole).max()
-        np.testing.assert_allclose(steps(model, frames), whole, atol=tolerance)
+        np.testing.assert_allclose(streamed(model, frames), whole, atol=tolerance)
     frames = clip(2, 8, 8)
     truth = np.zeros((2, 2, 8 * scale, 8 * scale, 3), "float32")
     model.compile(keras.optimizers.Adam(1e-3), "mse", run_eagerly=True)

@@ -10,6 +10,7 @@ Not tested: the equations (tests/cells).
 import keras
 import numpy as np
 import pytest
+from streamed import streamed
 
 from stablevid_tf import models, numerics
 from stablevid_tf.cells import windows
@@ -51,15 +52,6 @@ def fit(model, frames):
     assert np.isfinite(history.history["loss"]).all()
 
 
-def steps(model, frames):
-    state, found = model.initial_state(frames[:, 0]), []
-    length = frames.shape[1]
-    for t in range(length + model.latency):
-        out, state = model.step(frames[:, min(t, length - 1)], state)
-        found.append(np.array(out))
-    return np.stack(found[model.latency :], 1)
-
-
 @pytest.mark.parametrize("name", EVERY)
 def test_trained_saved_and_streamed(name, tmp_path):
     model = build(name)
@@ -68,7 +60,7 @@ def test_trained_saved_and_streamed(name, tmp_path):
     whole = model.predict(frames, verbose=0)
     assert whole.shape == frames.shape
     # The same float32 operations, in other graphs.
-    np.testing.assert_allclose(steps(model, frames), whole, atol=1e-5)
+    np.testing.assert_allclose(streamed(model, frames), whole, atol=1e-5)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.get_config() == model.get_config()

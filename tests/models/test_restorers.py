@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from streamed import streamed
 
 from stablevid_tf import models
 from stablevid_tf.constraints import SRNC
@@ -36,17 +37,6 @@ def large(*arguments):
 def clip(length=5, height=8, width=10, channels=3, batch=2, seed=0):
     shape = (batch, length, height, width, channels)
     return np.random.default_rng(seed).random(shape, dtype="float32")
-
-
-def steps(model, frames):
-    """The whole clip, frame by frame: the start dropped, the end flushed."""
-    state, found = model.initial_state(frames[:, 0]), []
-    length = frames.shape[1]
-    for t in range(length + model.latency):
-        out, state = model.step(frames[:, min(t, length - 1)], state)
-        assert out is not None
-        found.append(np.array(out))
-    return np.stack(found[model.latency :], 1)
 
 
 CAUSAL = [
@@ -76,7 +66,7 @@ def test_step_by_step_is_the_whole_clip(name, scale):
         whole = model.predict(frames, verbose=0)
         assert whole.shape == (2, length, 8 * scale, 10 * scale, 3)
         # The same float32 operations; windows change no sum.
-        np.testing.assert_allclose(steps(model, frames), whole, atol=1e-5)
+        np.testing.assert_allclose(streamed(model, frames), whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("where", ["loop", large("all"), large("body")])
@@ -85,14 +75,14 @@ def test_steps_of_constrained_models(where):
     model = build("vresnet_feat_mf3", constraint=constraint, blocks=1)
     frames = clip()
     whole = model.predict(frames, verbose=0)
-    np.testing.assert_allclose(steps(model, frames), whole, atol=1e-5)
+    np.testing.assert_allclose(streamed(model, frames), whole, atol=1e-5)
 
 
 def test_clips_of_more_frames_than_are_unrolled():
     model = build("vresnet_feat")
     frames = clip(20)
     looped = model.predict(frames, verbose=0)
-    np.testing.assert_allclose(steps(model, frames), looped, atol=1e-5)
+    np.testing.assert_allclose(streamed(model, frames), looped, atol=1e-5)
     # Causal: its beginning does not depend on what follows.
     unrolled = model.predict(frames[:, :16], verbose=0)
     np.testing.assert_allclose(looped[:, :16], unrolled, atol=1e-5)
@@ -151,7 +141,7 @@ def test_one_model_takes_any_size_and_length(name):
         assert found.dtype == "float32"
         assert np.isfinite(found).all()
         if hasattr(model, "step"):
-            np.testing.assert_allclose(steps(model, frames), found, atol=1e-5)
+            np.testing.assert_allclose(streamed(model, frames), found, atol=1e-5)
 
 
 def test_state_is_explicit_and_starts_at_zero():
@@ -169,7 +159,7 @@ def test_state_is_explicit_and_starts_at_zero():
     )
     # Two clips interleaved through one model do not disturb one another.
     a, b = clip(seed=1), clip(seed=2)
-    alone = steps(model, a)
+    alone = streamed(model, a)
     state_a, state_b = model.initial_state(a[:, 0]), model.initial_state(b[:, 0])
     for t in range(5):
         out, state_a = model.step(a[:, t], state_a)
@@ -270,7 +260,7 @@ def test_grey():
     frames = clip(channels=1)
     whole = model.predict(frames, verbose=0)
     assert whole.shape == (2, 5, 16, 20, 1)
-    np.testing.assert_allclose(steps(model, frames), whole, atol=1e-5)
+    np.testing.assert_allclose(streamed(model, frames), whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("where", [None, large("loop"), large("all")])
@@ -287,7 +277,7 @@ def test_bfloat16_policy(where):
     # bfloat16 keeps eight bits; six frames and five convolutions deep.
     np.testing.assert_allclose(found, truth, atol=0.05)
     assert np.abs(found - truth).max() > 0
-    np.testing.assert_allclose(steps(half, frames), found, atol=0.02)
+    np.testing.assert_allclose(streamed(half, frames), found, atol=0.02)
     half.compile(keras.optimizers.Adam(1e-3), Charbonnier(), jit_compile=False)
     losses = half.fit(frames, frames, epochs=3, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
