@@ -86,7 +86,7 @@ def jvp(function, x, tangent):
 
 def compile(function):
     """``function`` as a graph, traced once per set of input shapes."""
-    return tf.function(function, jit_compile=False)
+    return tf.function(function, autograph=False, jit_compile=False)
 
 
 def scan(step, state, xs, unroll=None):

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -72,23 +74,16 @@ class GainConv2D(ReparametrisedConv2D):
         An estimate from below, as every power iteration: certify with
         ``numerics.conv_norm_bound``.
         """
-        kernel = self._slice()
-        own = (ops.convert_to_tensor(self.u), ops.convert_to_tensor(self.v))
-        iterate = lambda n: numerics.power_iteration(  # noqa: E731
-            kernel, *own, self.strides, self.padding, n
-        )
-        if training:
-            u, v = ops.cond(
-                self.warm > 0, lambda: iterate(1), lambda: iterate(_COLD_ITERATIONS)
-            )
-            self.u.assign(u)
-            self.v.assign(v)
-            self.warm.assign(1.0)
-        else:
-            u, v = ops.cond(
-                self.warm > 0, lambda: own, lambda: iterate(_COLD_ITERATIONS)
-            )
-        return ops.sum(u * backend.conv(v, kernel, self.strides, self.padding))
+        read, step = _functions(self.strides, self.padding)
+        # Copies: a compiled function would hold on to the variables themselves.
+        own = self._slice(), *map(ops.copy, (self.u, self.v, self.warm))
+        if not training:
+            return read(*own)
+        gain, u, v = step(*own)
+        self.u.assign(u)
+        self.v.assign(v)
+        self.warm.assign(1.0)
+        return gain
 
     def scaled_kernel(self, scale):
         """The kernel [k, k, cin, filters] with its slice multiplied by ``scale``."""
@@ -111,3 +106,35 @@ class GainConv2D(ReparametrisedConv2D):
             "stop": self.stop,
             "frame_size": self.frame_size,
         }
+
+
+@functools.cache
+def _functions(strides, padding):
+    """``(read, step)`` of kernel, u, v and warm: the gain, and vectors moved on.
+
+    Kept, so that all layers of one setting and shape share one compiled graph.
+    """
+
+    def iterate(kernel, u, v, count):
+        return numerics.power_iteration(kernel, u, v, strides, padding, count)
+
+    def gain(kernel, u, v):
+        return ops.sum(u * backend.conv(v, kernel, strides, padding))
+
+    def read(kernel, u, v, warm):
+        u, v = ops.cond(
+            warm > 0,
+            lambda: (u, v),
+            lambda: iterate(kernel, u, v, _COLD_ITERATIONS),
+        )
+        return gain(kernel, u, v)
+
+    def step(kernel, u, v, warm):
+        u, v = ops.cond(
+            warm > 0,
+            lambda: iterate(kernel, u, v, 1),
+            lambda: iterate(kernel, u, v, _COLD_ITERATIONS),
+        )
+        return gain(kernel, u, v), u, v
+
+    return backend.compile(read), backend.compile(step)

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -100,66 +102,30 @@ class SRNCConv2D(ReparametrisedConv2D):
         self.warm = self.add_vector("warm", np.float32(0))
         self.folded = self.add_vector("folded", np.float32(0))
 
-    def _iterate(self, kernel, vectors, iterations):
-        return numerics.power_iteration(
-            kernel, *vectors, self.strides, self.padding, iterations
-        )
-
-    def _vectors(self):
-        """The layer's own vectors, or ones found at once where those are cold."""
-        own = (ops.convert_to_tensor(self.u), ops.convert_to_tensor(self.v))
-        return ops.cond(self.warm > 0, lambda: own, lambda: self._find_vectors(own))
-
-    def _find_vectors(self, vectors):
-        """Vectors from random ones, such that the norm of the result is alpha."""
-        # The residual is damped, so the leading maps of the effective kernel are not
-        # those of the kernel: find these, then alternate as training does.
-        vectors = self._iterate(self.kernel, vectors, 2 * _COLD_ITERATIONS)
-        if self.beta == 1:
-            return self._iterate(self.kernel, vectors, 8 * _COLD_ITERATIONS)
-        return ops.fori_loop(
-            0,
-            _COLD_ROUNDS,
-            lambda _, uv: self._iterate(self._constrain(uv), uv, _COLD_ITERATIONS),
-            vectors,
-        )
-
-    def _constrain(self, vectors):
-        return numerics.srnc_kernel(
-            ops.convert_to_tensor(self.kernel),
-            *vectors,
+    def _functions(self):
+        return _functions(
             self.alpha,
             self.beta,
             self.strides,
             self.padding,
             self.decomposition,
+            self.power_iterations,
         )
+
+    def _own(self):
+        # Copies: a compiled function would hold on to the variables themselves.
+        return [ops.copy(x) for x in (self.kernel, self.u, self.v, self.warm)]
 
     def effective_kernel(self):
         """The constrained kernel [k, k, cin, filters], float32. Changes nothing."""
-        kernel = ops.convert_to_tensor(self.kernel)
-        return ops.cond(self.folded > 0, lambda: kernel, self._checked_kernel)
-
-    def _checked_kernel(self):
-        vectors = self._vectors()
-        kernel = self._constrain(vectors)
-        if self.decomposition != "projected":
-            return kernel
-        # Vectors of another kernel (somebody assigned this one) betray themselves:
-        # v is carried to more than alpha.
-        _, v = vectors
-        moved = backend.conv(v, kernel, self.strides, self.padding)
-        return ops.cond(
-            ops.sum(moved * moved) > (1.02 * self.alpha) ** 2,
-            lambda: self._constrain(self._find_vectors(vectors)),
-            lambda: kernel,
-        )
+        read, _ = self._functions()
+        kernel, *vectors = self._own()
+        return ops.cond(self.folded > 0, lambda: kernel, lambda: read(kernel, *vectors))
 
     def training_kernel(self):
         """The constrained kernel of this step; ``u`` and ``v`` move on."""
-        vectors = self._vectors()
-        kernel = self._constrain(vectors)
-        u, v = self._iterate(kernel, vectors, self.power_iterations)
+        _, step = self._functions()
+        kernel, u, v = step(*self._own())
         self.u.assign(u)
         self.v.assign(v)
         self.warm.assign(1.0)
@@ -203,3 +169,53 @@ class SRNCConv2D(ReparametrisedConv2D):
             "decomposition": self.decomposition,
             "frame_size": self.frame_size,
         }
+
+
+@functools.cache
+def _functions(alpha, beta, strides, padding, decomposition, iterations):
+    """``(read, step)``: the layer's two functions of kernel, u, v and warm.
+
+    Kept, so that all layers of one setting and shape share one compiled graph.
+    """
+
+    def iterate(kernel, vectors, count):
+        return numerics.power_iteration(kernel, *vectors, strides, padding, count)
+
+    def constrain(kernel, vectors):
+        return numerics.srnc_kernel(
+            kernel, *vectors, alpha, beta, strides, padding, decomposition
+        )
+
+    def find(kernel, vectors):
+        """Vectors from random ones, such that the norm of the result is alpha."""
+        if beta == 1:
+            return iterate(kernel, vectors, 10 * _COLD_ITERATIONS)
+        # The residual is damped, so the leading maps of the effective kernel are not
+        # those of the kernel: find these, then alternate as training does.
+        return ops.fori_loop(
+            0,
+            _COLD_ROUNDS,
+            lambda _, uv: iterate(constrain(kernel, uv), uv, _COLD_ITERATIONS),
+            iterate(kernel, vectors, 2 * _COLD_ITERATIONS),
+        )
+
+    def read(kernel, u, v, warm):
+        constrained = constrain(kernel, (u, v))
+        stale = warm == 0
+        if decomposition == "projected":
+            # Vectors of another kernel (somebody assigned this one) betray
+            # themselves: v is carried to more than alpha.
+            moved = backend.conv(v, constrained, strides, padding)
+            stale = stale | (ops.sum(moved * moved) > (1.02 * alpha) ** 2)
+        return ops.cond(
+            stale,
+            lambda: constrain(kernel, find(kernel, (u, v))),
+            lambda: constrained,
+        )
+
+    def step(kernel, u, v, warm):
+        vectors = ops.cond(warm > 0, lambda: (u, v), lambda: find(kernel, (u, v)))
+        constrained = constrain(kernel, vectors)
+        return constrained, *iterate(constrained, vectors, iterations)
+
+    return backend.compile(read), backend.compile(step)
