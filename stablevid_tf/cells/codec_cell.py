@@ -1,10 +1,9 @@
 """What the published deblurring networks have in common."""
 
-import keras
 from keras import ops
 
 from stablevid_tf.cells.deblurring_cell import DeblurringCell
-from stablevid_tf.constraints import conv2d
+from stablevid_tf.constraints import conv2d, conv2d_transpose
 from stablevid_tf.layers.loop import ConvSlice
 from stablevid_tf.layers.residual_stage import ResidualStage
 from stablevid_tf.numerics.geometry import check_size
@@ -16,9 +15,6 @@ class CodecCell(DeblurringCell):
     Frames whose sides ``stride`` does not divide are padded at the bottom and at the
     right by repeating the last row and column, and the result is cropped back; states
     are maps of the padded size over ``stride``.
-
-    A constraint holds convolutions, not the transposed ones of the decoder, which
-    lie on no feedback loop.
 
     Args:
         features: the unit of the network's widths.
@@ -69,8 +65,10 @@ class CodecCell(DeblurringCell):
         _, height, width, _ = ops.shape(frames)
         return ops.cast(restored[:, :height, :width], "float32")
 
-    def conv(self, filters, kernel_size=3, role="body", loop=None, **kwargs):
-        return conv2d(
+    def conv(
+        self, filters, kernel_size=3, role="body", loop=None, make=conv2d, **kwargs
+    ):
+        return make(
             self.constraint,
             filters,
             kernel_size,
@@ -79,6 +77,10 @@ class CodecCell(DeblurringCell):
             dtype=self.dtype_policy,
             **kwargs,
         )
+
+    def doubled(self, filters, kernel_size=3):
+        """A transposed convolution that doubles the size."""
+        return self.conv(filters, kernel_size, make=conv2d_transpose, strides=2)
 
     def residual(self, filters, loop=None):
         """``x + K2 * relu(K1 * x)``; ``loop``: as of :meth:`conv`, for K1."""
@@ -115,10 +117,9 @@ class CodecCell(DeblurringCell):
 
     def decoder(self):
         """Two transposed convolutions that double the size, and one that writes."""
-        double = {"strides": 2, "padding": "same", "dtype": self.dtype_policy}
         return [
-            keras.layers.Conv2DTranspose(2 * self.features, 3, **double),
-            keras.layers.Conv2DTranspose(self.features, 3, **double),
+            self.doubled(2 * self.features),
+            self.doubled(self.features),
             self.conv(self.channels, 5, role="tail"),
         ]
 

@@ -66,9 +66,7 @@ class STRCNN(CodecCell):
         self.conv2 = self.conv(features, strides=2)
         self.body = [self._block() for _ in range(blocks)]
         self.to_hidden = self.conv(features)
-        self.up = keras.layers.Conv2DTranspose(
-            2 * features, 4, strides=2, padding="same", dtype=self.dtype_policy
-        )
+        self.up = self.doubled(2 * features, 4)
         self.tail = self.conv(self.channels, role="tail")
 
     def _block(self):
