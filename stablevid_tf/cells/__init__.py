@@ -20,6 +20,7 @@ from stablevid_tf.cells.irm import IRM
 from stablevid_tf.cells.lstm import LSTM
 from stablevid_tf.cells.mobile_rrn import MobileRRN
 from stablevid_tf.cells.mrvsr import MRVSR
+from stablevid_tf.cells.noise_level_cell import NoiseLevelCell
 from stablevid_tf.cells.pyramid_flow import PyramidFlow
 from stablevid_tf.cells.rdbn import RDBN
 from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
@@ -56,6 +57,7 @@ __all__ = [
     "FeatCell",
     "FrameCell",
     "MobileRRN",
+    "NoiseLevelCell",
     "PyramidFlow",
     "RLSPCell",
     "RLSPSuperResolution",

@@ -28,6 +28,9 @@ class BackboneCell(RecurrentVideoCell):
         skip: add the frame to the output, so that the network predicts the noise
             (DnCNN's convention; the paper does not say). At scale s the frame is
             repeated s^2 times before depth-to-space (nearest neighbour).
+        noise_map: each frame comes with one channel more, the noise's standard
+            deviation at each pixel, in the frame's own unit (30 of 255 is 0.118):
+            one network for many noise levels, as FFDNet and FastDVDnet are.
         **kwargs: see :class:`RecurrentVideoCell`.
     """
 
@@ -38,7 +41,13 @@ class BackboneCell(RecurrentVideoCell):
     task = "denoising"
 
     def __init__(
-        self, backbone="vresnet", features=64, stages=None, skip=True, **kwargs
+        self,
+        backbone="vresnet",
+        features=64,
+        stages=None,
+        skip=True,
+        noise_map=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         if backbone not in DEFAULT_STAGES:
@@ -53,11 +62,16 @@ class BackboneCell(RecurrentVideoCell):
         self.features = features
         self.stages = stages
         self.skip = skip
+        self.noise_map = noise_map
         self.head = self._head()
         self.body = [self._stage(i) for i in range(self.stages)]
         self.tail = self._conv(
             self.channels * self.scale**2, role="tail", loop=self._tail_on_loop()
         )
+
+    @property
+    def frame_channels(self):
+        return self.channels + self.noise_map
 
     # Where the loops run: the input channels [start, stop) of a convolution that lie
     # on one, or None. A recurrence overrides what it needs.
@@ -109,4 +123,5 @@ class BackboneCell(RecurrentVideoCell):
             "features": self.features,
             "stages": self.stages,
             "skip": self.skip,
+            "noise_map": self.noise_map,
         }

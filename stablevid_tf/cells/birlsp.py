@@ -37,7 +37,7 @@ class BiRLSP(BackboneCell):
         return (self.features if index == 0 else None, None)
 
     def build_by_call(self):
-        self.compute_output_spec(keras.KerasTensor((1, 1, 8, 8, self.channels)))
+        self.compute_output_spec(keras.KerasTensor((1, 1, 8, 8, self.frame_channels)))
         self.built = True
 
     def call(self, frames):

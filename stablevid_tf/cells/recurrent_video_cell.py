@@ -86,9 +86,14 @@ class RecurrentVideoCell(keras.layers.Layer):
         self.frame_number = frame_number
 
     @property
+    def frame_channels(self):
+        """Channels of a frame as it comes in: an image's, and what a cell adds."""
+        return self.channels
+
+    @property
     def inputs(self):
         """Channels of ``frames``: the window's, and one for a frame number."""
-        return self.window * self.channels + (self.frame_number is not None)
+        return self.window * self.frame_channels + (self.frame_number is not None)
 
     def initial_state(self, frame):
         """The state before the first frame.
@@ -195,7 +200,7 @@ class RecurrentVideoCell(keras.layers.Layer):
     def build_by_call(self):
         """Make every weight, by tracing a small frame."""
         with backend.outside_graph():
-            state = self.initial_state(ops.zeros((1, 8, 8, self.channels)))
+            state = self.initial_state(ops.zeros((1, 8, 8, self.frame_channels)))
         # Traced, not called: a call would leave a node in a Functional graph.
         frames = keras.KerasTensor((1, 8, 8, self.inputs))
         self.compute_output_spec(frames, state)
@@ -206,8 +211,8 @@ class RecurrentVideoCell(keras.layers.Layer):
         self.build_by_call()
 
     def centre(self, frames):
-        """The frame being restored, out of ``frames`` [B, H, W, inputs]."""
-        start = self.window // 2 * self.channels
+        """The image being restored, out of ``frames`` [B, H, W, inputs]."""
+        start = self.window // 2 * self.frame_channels
         return frames[..., start : start + self.channels]
 
     def zeros(self, frame, features):

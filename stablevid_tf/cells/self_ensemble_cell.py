@@ -30,6 +30,10 @@ class SelfEnsembleCell(RecurrentVideoCell):
         )
         self.cell = cell
 
+    @property
+    def frame_channels(self):
+        return self.cell.frame_channels
+
     def initial_state(self, frame):
         turned = ops.swapaxes(frame, 1, 2)
         return tuple(self.cell.start(four_flips(x)) for x in (frame, turned))

@@ -96,6 +96,23 @@ def options():
         lower_bound=0,
         flag_values=values,
     )
+    flags.DEFINE_float(
+        "sigma",
+        None,
+        "The noise's standard deviation, of 255, for a model with a noise map; "
+        "measured on the first frames unless said.",
+        lower_bound=0.0,
+        upper_bound=255.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "strength",
+        None,
+        "Times the noise is what a model with a noise map is told; 1 unless said, more "
+        "removes more.",
+        lower_bound=0.0,
+        flag_values=values,
+    )
     return values
 
 
@@ -131,9 +148,16 @@ def run(words, values):
         create_video(target, video.info, values.crf, values.lossless)
     check_target(target, values.overwrite)
 
-    from stablevid_tf.cli.load_model import load_model
+    from stablevid_tf.cli.load_model import load_model, noise_of
+    from stablevid_tf.cli.noise import at_noise, measured_noise
 
-    model = load_model(values.model)
+    model = at_noise(
+        load_model(values.model),
+        noise_of(values.model),
+        measured_noise(source, values.rate, values.damaged),
+        values.sigma,
+        values.strength,
+    )
     from stablevid_tf.streaming import Dampen, restore_file
     from stablevid_tf.streaming.strategies import strategy_of
 

@@ -3,6 +3,7 @@
 from stablevid_tf.data import sequences
 from stablevid_tf.data.images_reader import ImageReader
 from stablevid_tf.data.images_writer import ImageWriter
+from stablevid_tf.data.noise_level import noise_level
 from stablevid_tf.data.video import create_video, open_video
 from stablevid_tf.data.video_error import VideoError
 from stablevid_tf.data.video_frame import VideoFrame
@@ -20,6 +21,7 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "create_video",
+    "noise_level",
     "open_video",
     "sequences",
 ]

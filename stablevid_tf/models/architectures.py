@@ -117,6 +117,8 @@ def build(name, **arguments):
         scale: output pixels per input pixel along each axis (1); 2 and 4 for
             super-resolution.
         skip: predict the noise (True) or the frame (False).
+        noise_map: VDnCNN and VResNet: frames come with the noise's level as one more
+            channel (False); see :func:`at_noise_level`.
         constraint: an :class:`stablevid_tf.constraints.SRNC`, or None.
         frame_number: tell the network how far the video has come, up to so many
             frames (:class:`stablevid_tf.cells.RecurrentVideoCell`); None: do not.
@@ -163,7 +165,7 @@ def _combined(name, arguments):
     _check(
         name,
         arguments,
-        _EVERY | {"features", stages, "channels", "scale", "skip"},
+        _EVERY | {"features", stages, "channels", "scale", "skip", "noise_map"},
     )
     if arguments.get("scale", 1) not in (1, 2, 4):
         raise ValueError(

@@ -141,6 +141,6 @@ class RecurrentRestorer(Restorer):
         new = keras.tree.map_structure(lambda n, o: ops.where(keep, n, o), new, old)
         return restored, {
             "cell": new,
-            "frames": frames[..., self.channels :],
+            "frames": frames[..., self.frame_channels :],
             "seen": ops.minimum(seen + 1, self.latency),
         }

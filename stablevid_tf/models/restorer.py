@@ -38,6 +38,11 @@ class Restorer(keras.Model):
         return self.network.channels
 
     @property
+    def frame_channels(self):
+        """Channels of the frames it takes: an image's, and one for a noise map."""
+        return getattr(self.network, "frame_channels", self.channels)
+
+    @property
     def scale(self):
         """Output pixels per input pixel along each axis."""
         return self.network.scale
@@ -77,13 +82,18 @@ class Restorer(keras.Model):
         """Raise unless ``frames`` has the rank and the channels the model takes."""
         shape = tuple(frames.shape)
         dtype = keras.backend.standardize_dtype(frames.dtype)
-        wrong = len(shape) != rank or shape[-1] not in (self.channels, None)
+        wrong = len(shape) != rank or shape[-1] not in (self.frame_channels, None)
         if wrong or 0 in shape or "float" not in dtype:
             raise ValueError(
-                f"{self.name} takes frames {axes} with {self.channels} channels, "
-                f"float32 in [0, 1] (divide integers by 255). Received: {dtype} of "
-                f"shape {shape}"
+                f"{self.name} takes frames {axes} with {self.frame_channels} channels, "
+                f"float32 in [0, 1] (divide integers by 255){self._mapped()}. "
+                f"Received: {dtype} of shape {shape}"
             )
+
+    def _mapped(self):
+        if self.frame_channels == self.channels:
+            return ""
+        return "; the last is the noise map, which models.at_noise_level fills in"
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

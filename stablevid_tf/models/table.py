@@ -139,7 +139,7 @@ def _operations(model):
         seen = [keras.KerasTensor((1, _SIDE, _SIDE, network.inputs)), state]
         frames = 1
     else:
-        seen = [keras.KerasTensor((1, _FRAMES, _SIDE, _SIDE, model.channels))]
+        seen = [keras.KerasTensor((1, _FRAMES, _SIDE, _SIDE, model.frame_channels))]
         frames = _FRAMES
     with _counted(convs(network)) as counts:
         network.compute_output_spec(*seen)

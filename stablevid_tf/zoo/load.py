@@ -10,6 +10,9 @@ from stablevid_tf.zoo.entries import folder_of, read
 def load(name, dtype=None):
     """A pretrained model.
 
+    An entry with a noise map is told the level that its ``model.toml`` names
+    (``models.at_noise_level(model, sigma)`` tells it another).
+
     Inference and streaming use the shipped, folded kernels exactly as they are (their
     norms are certified); ``model.fit`` goes on training, constrained as the entry was.
 
@@ -47,6 +50,8 @@ def load(name, dtype=None):
             **entry.get("arguments", {}),
         )
         model.adopt(plain)
+    if entry.get("arguments", {}).get("noise_map"):
+        model = models.at_noise_level(model, entry["input"]["sigma"])
     model.name = folder.name  # reports tell entries apart by it
     return model
 
