@@ -1,6 +1,7 @@
 import glob
 import hashlib
 import itertools
+import numbers
 import os
 import tempfile
 import warnings
@@ -124,7 +125,8 @@ class ClipDataset(keras.utils.PyDataset):
                 f"high). Received: {sigma!r}"
             )
         wanders = isinstance(motion, CameraPath)
-        if motion is not None and not wanders and not 0 <= motion <= _FASTEST:
+        number = isinstance(motion, numbers.Real) and 0 <= motion <= _FASTEST
+        if motion is not None and not wanders and not number:
             raise ValueError(
                 f"motion is a speed in pixels a frame, between 0 and {_FASTEST}, a "
                 f"CameraPath, or None for the videos' own. Received: {motion!r}"
