@@ -8,8 +8,13 @@ import numpy as np
 from stablevid_tf.evaluation.protocol import Protocol
 from stablevid_tf.metrics.temporal_profile import save_picture
 
-_UNITS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS", "tof": "tOF (pixels)",
-          "warping_error": "warping error"}  # fmt: skip
+_LABELS = {
+    "psnr": "PSNR of {} (dB)",
+    "ssim": "SSIM of {}",
+    "lpips": "LPIPS",
+    "tof": "tOF (pixels)",
+    "warping_error": "warping error",
+}
 # Clips that a plot's legend names.
 _NAMED = 8
 _HIGHEST = 100.0
@@ -113,11 +118,9 @@ class EvaluationResult:
             frames = first + np.arange(longest)
             label = f"mean of {len(curves)} clips"
             axes.plot(frames, means, color="black", linewidth=1.8, label=label)
-        colour = {"psnr", "ssim"} & {metric}
-        what = f" of {'luma' if self.protocol.y else 'RGB'}" if colour else ""
         axes.set(
             xlabel="frame",
-            ylabel=f"{_UNITS[metric]}{what}",
+            ylabel=_LABELS[metric].format("luma" if self.protocol.y else "RGB"),
             title=f"{self.name}, protocol {self.protocol.name}",
         )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
