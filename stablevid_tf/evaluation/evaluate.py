@@ -126,8 +126,8 @@ class _Meter:
             raise ValueError(
                 f"the model gave frames of shape {restored.shape} for {truth.shape}"
             )
-        # A written picture is clipped; in float64 small errors keep their digits.
-        pair = truth.astype("float64"), np.clip(restored, 0, 1).astype("float64")
+        # A written picture is clipped.
+        pair = truth, np.clip(restored, 0, 1)
         for metric, values in self.values.items():
             if metric in _TEMPORAL:
                 if self._before is not None:
@@ -138,7 +138,7 @@ class _Meter:
         if self._rows is not None:
             for rows, frame in zip(self._rows, pair, strict=True):
                 middle = frame.shape[0] // 2
-                rows.append(frame[middle : middle + 1].astype("float32"))
+                rows.append(frame[middle : middle + 1].copy())
         self._before = pair
         self.count += 1
 
