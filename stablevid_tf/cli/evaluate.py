@@ -71,7 +71,7 @@ def options():
         "profiles",
         False,
         "Write a temporal profile of each clip: its middle row over time, the truth's "
-        "at the left, the restored one's at the right.",
+        "above the restored one's.",
         flag_values=values,
     )
     flags.DEFINE_bool(

@@ -143,9 +143,10 @@ class _Meter:
         self.count += 1
 
     def profile(self):
-        """[T, 2 W + 4, C]: the truth's temporal profile, a white gap, the restored."""
+        """[2 T + 4, W, C]: the truth's temporal profile, a white gap, the restored."""
         truth, restored = (metrics.temporal_profile(rows, 0) for rows in self._rows)
-        return np.concatenate([truth, np.ones_like(truth[:, :4]), restored], axis=1)
+        gap = np.ones((4, *truth.shape[1:]), truth.dtype)
+        return np.concatenate([truth, gap, restored])
 
     def _of_a_frame(self, metric, truth, restored):
         crop = self._protocol.crop

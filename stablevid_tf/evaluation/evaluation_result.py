@@ -30,8 +30,8 @@ class EvaluationResult:
         rows: one dictionary per clip: ``clip``, ``frames``, and the measures.
         curves: ``{clip: {metric: [value of each frame]}}``; of tOF and the warping
             error, of each frame from the second on with the one before it.
-        profiles: ``{clip: [T, 2 W + 4, C]}``, if asked for: the middle row of the truth
-            over time, a gap, and that of the restored clip.
+        profiles: ``{clip: [2 T + 4, W, C]}``, if asked for: the middle row of the truth
+            over time, a gap, and below it that of the restored clip.
         left_out: why, for each clip that could not be measured.
     """
 
@@ -91,7 +91,10 @@ class EvaluationResult:
         return paths
 
     def plot(self, metric, path):
-        """One metric of every frame of every clip, and their mean, as a PNG."""
+        """One metric of every frame of every clip, and their mean, as a PNG.
+
+        The mean ends with the shortest clip.
+        """
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
@@ -111,11 +114,10 @@ class EvaluationResult:
                 label=clip if few else None,
             )
         if len(curves) > 1:
-            padded = np.full((len(curves), longest), np.nan)
-            for row, values in zip(padded, curves.values(), strict=True):
-                row[: len(values)] = values
-            means = [_mean(column) for column in padded.T]
-            frames = first + np.arange(longest)
+            # Only as far as all clips go: where one ends, the mean would jump.
+            columns = zip(*curves.values(), strict=False)
+            means = [_mean(column) for column in columns]
+            frames = first + np.arange(len(means))
             label = f"mean of {len(curves)} clips"
             axes.plot(frames, means, color="black", linewidth=1.8, label=label)
         axes.set(

@@ -24,7 +24,8 @@ class Protocol:
         frames: how many of a clip are shown to the model, from its first; None: all.
             Shorter clips are left out.
         rounded: the degraded frames are rounded to 8 bits, as pictures on disk are.
-        open: what the paper leaves open, and how it is settled here.
+        open: where it was measured, or what the paper leaves open and how that is
+            settled here.
 
     Example:
         >>> import dataclasses

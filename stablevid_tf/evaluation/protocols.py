@@ -13,6 +13,7 @@ _ALL = (
         scale=1,
         measures=(("psnr", 1), ("psnr", 7), ("psnr", "mean")),
         frames=7,
+        open="There on the first 1024 validation septuplets of Vimeo-90k.",
     ),
     Protocol(
         name="mori",

@@ -2,7 +2,7 @@
 
 Tested: without it, the batches of version 0.1 bit by bit, their random numbers drawn
 again here; super-resolution, motion blur and functions, with the videos' own motion and
-made-up one; clips that are aligned; repetition; errors.
+made-up one; repetition; a model fitted; errors.
 Not tested: the degradations themselves (test_degradations.py).
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stablevid_tf import data
+from stablevid_tf import data, models
 from stablevid_tf.data import CameraPath
 from stablevid_tf.data.degradations import (
     BicubicDown,
@@ -125,6 +125,14 @@ def test_functions(source):
     )[0]
     assert (ones == 1).all()
     np.testing.assert_array_equal(twice, 2 * clean)
+
+
+def test_a_super_resolver_is_fitted(source):
+    clips = dataset(source, size=8, batch_size=1, steps=1, degrade=BicubicDown(4))
+    model = models.build("mobile_rrn")
+    model.compile("sgd", "mse", run_eagerly=True)
+    (loss,) = model.fit(clips, verbose=0).history["loss"]
+    assert np.isfinite(loss)
 
 
 @pytest.mark.parametrize(
