@@ -263,6 +263,17 @@ def test_h264_by_its_quality():
     assert again.min() >= 0 and again.max() <= 1
 
 
+def test_h264_leaves_colour_in_its_place():
+    smooth = gaussian_filter(clip(1, 64, 64), (0, 3, 3, 0))
+    smooth = (smooth - smooth.min()) / np.ptp(smooth)
+    red_less_green = np.array([1.0, -1.0, 0.0])
+    for way in (np.s_[:, ::-1], np.s_[:, :, ::-1]):
+        a, b = degradations.h264(smooth[way], 0), degradations.h264(smooth, 0)[way]
+        # Half a pixel's shift of chroma either way.
+        half = np.abs(np.diff(smooth[0] @ red_less_green, axis=1)).mean()
+        assert np.abs((a - b) @ red_less_green).mean() < half / 20
+
+
 @pytest.mark.parametrize("shape", [(1, 16, 16, 3), (2, 17, 33, 3), (3, 32, 48, 1)])
 def test_h264_sizes(shape):
     # Smooth, or any compression is poor.

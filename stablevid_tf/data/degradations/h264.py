@@ -112,6 +112,9 @@ def _encoded(clip, crf, preset):
     file, reformatter = io.BytesIO(), VideoReformatter()
     with av.open(file, "w", format="matroska") as container:
         options = {"crf": str(crf), "preset": preset}
+        # swscale halves chroma between the pixels it is made of: said in the stream,
+        # or it is read as half a pixel further left.
+        options["x264-params"] = "chromaloc=1"
         stream = container.add_stream("libx264", rate=_RATE, options=options)
         stream.height, stream.width = height, width
         stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
