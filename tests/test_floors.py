@@ -30,6 +30,7 @@ FLOORS = {
     "streaming": 5,
     "diagnostics": 5,
     "data": 5,
+    "evaluation": 6,
     "zoo": 6,
     "cli": 7,
 }

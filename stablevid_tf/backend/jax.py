@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 __all__ = [
     "XLA_PAYS",
@@ -12,6 +13,7 @@ __all__ = [
     "full_float32",
     "gradient",
     "jvp",
+    "on_host",
     "outside_graph",
     "scan",
 ]
@@ -81,6 +83,15 @@ def scan(step, state, xs, unroll=None):
         state, y = step(state, jax.tree.map(lambda x, i=i: x[i], xs))
         ys.append(y)
     return state, jnp.stack(ys)
+
+
+def on_host(function, shape, *tensors):
+    """A NumPy function of tensors, float32 of a known shape; no gradient."""
+    return jax.pure_callback(
+        lambda *arrays: function(*map(np.asarray, arrays)).astype("float32"),
+        jax.ShapeDtypeStruct(shape, "float32"),
+        *tensors,
+    )
 
 
 def outside_graph():

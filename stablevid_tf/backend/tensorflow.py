@@ -13,6 +13,7 @@ __all__ = [
     "full_float32",
     "gradient",
     "jvp",
+    "on_host",
     "outside_graph",
     "scan",
 ]
@@ -122,6 +123,15 @@ def scan(step, state, xs, unroll=None):
         parallel_iterations=1,
     )
     return pack(state, flat), ys.stack()
+
+
+def on_host(function, shape, *tensors):
+    """A NumPy function of tensors, float32 of a known shape; no gradient."""
+    value = tf.numpy_function(
+        lambda *arrays: function(*arrays).astype("float32"), tensors, tf.float32
+    )
+    value.set_shape(shape)
+    return value
 
 
 def outside_graph():

@@ -7,9 +7,14 @@ import warnings
 
 from absl import flags
 
-from stablevid_tf.cli import diagnose, restore, zoo
+from stablevid_tf.cli import diagnose, evaluate, restore, zoo
 
-_COMMANDS = {"restore": restore, "diagnose": diagnose, "zoo": zoo}
+_COMMANDS = {
+    "restore": restore,
+    "diagnose": diagnose,
+    "evaluate": evaluate,
+    "zoo": zoo,
+}
 _USAGE = """\
 Restores videos with recurrent models that stay stable at any length.
 
@@ -17,6 +22,8 @@ Restores videos with recurrent models that stay stable at any length.
       a video file, a folder of images or a quoted pattern, into a video or a folder
   stablevid diagnose MODEL
       whether a model may run for hours: every test, and one report
+  stablevid evaluate MODEL DATA --protocol NAME
+      PSNR and the like, measured as a paper does
   stablevid zoo list | card NAME
       the models there are
 

@@ -1,6 +1,7 @@
 """Data: video files in and out, and clips to train on."""
 
 from stablevid_tf.data import sequences
+from stablevid_tf.data.camera_path import CameraPath
 from stablevid_tf.data.images_reader import ImageReader
 from stablevid_tf.data.images_writer import ImageWriter
 from stablevid_tf.data.noise_level import noise_level
@@ -12,6 +13,7 @@ from stablevid_tf.data.video_reader import VideoReader
 from stablevid_tf.data.video_writer import VideoWriter
 
 __all__ = [
+    "CameraPath",
     "ClipDataset",
     "ImageReader",
     "ImageWriter",

@@ -1,5 +1,7 @@
 import glob
 import hashlib
+import itertools
+import numbers
 import os
 import tempfile
 import warnings
@@ -9,8 +11,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from stablevid_tf.data.camera_path import CameraPath
 from stablevid_tf.data.images_reader import IMAGE_SUFFIXES
-from stablevid_tf.data.synthetic_motion import drift, margin
+from stablevid_tf.data.synthetic_motion import drift, follow, margin
 from stablevid_tf.data.video import open_video
 from stablevid_tf.data.video_error import VideoError
 
@@ -19,7 +22,7 @@ _FASTEST = 64
 
 
 class ClipDataset(keras.utils.PyDataset):
-    """Random clips from videos, with Gaussian noise, for ``model.fit``.
+    """Random clips from videos, spoiled, for ``model.fit``.
 
     Videos are decoded once, to raw frames on disk that the system maps into memory;
     a batch is then cut out at random places. Batch ``index`` of epoch ``epoch`` is a
@@ -30,16 +33,24 @@ class ClipDataset(keras.utils.PyDataset):
         source: a folder of video files and of folders of frames (or of frames only),
             a path of one video, a glob of videos, or a list of these.
         frames: frames per clip.
-        size: side of the square crop in pixels.
+        size: side of the square crop in pixels, as the model sees it: with a
+            ``degrade`` of scale s, clean clips are cut at s times that.
         batch_size: clips per batch.
         steps: batches per epoch.
-        sigma: standard deviation of the noise in units of 255: one number, or
-            ``(low, high)`` to draw it for each clip.
+        sigma: standard deviation of the Gaussian noise in units of 255: one number, or
+            ``(low, high)`` to draw it for each clip; 30 unless said. Without
+            ``degrade`` only.
         flip: mirror clips at random, left-right and up-down.
         motion: None for the videos' own motion; a number to take single frames of
             the videos instead and let each drift at a constant velocity, up to that
             many pixels a frame along each axis (0 for still clips), by cubic
-            interpolation. The noise is fresh in every frame either way.
+            interpolation; or a :class:`stablevid_tf.data.CameraPath`, which each
+            follows for itself. The noise is fresh in every frame either way.
+        degrade: what spoils a clip in place of the noise: a layer of
+            ``data.degradations``, or a function of ``(clip, random)``, a clean clip
+            [frames, size, size, C] in [0, 1] and a NumPy generator, that gives the
+            degraded clip, or it and the target. Longer windows of video are read
+            where it needs them (motion blur).
         grey: give one channel (the luma of BT.601, full range) instead of RGB.
         seed: integer.
         cache: folder for the decoded frames (3 bytes a pixel), kept and used again;
@@ -47,8 +58,8 @@ class ClipDataset(keras.utils.PyDataset):
         **kwargs: ``workers`` and the like, as in ``keras.utils.PyDataset``.
 
     Items:
-        ``(noisy, clean)``, float32 [batch_size, frames, size, size, 3]; clean in
-        [0, 1], noisy not clipped.
+        ``(degraded, clean)``, float32 [batch_size, frames, size, size, 3]; clean in
+        [0, 1] and s times larger with a ``degrade`` of scale s; noise not clipped.
 
     Raises:
         FileNotFoundError: there is no video.
@@ -60,6 +71,12 @@ class ClipDataset(keras.utils.PyDataset):
         >>> from stablevid_tf import data
         >>> clips = data.ClipDataset("my_videos", sigma=30)      # doctest: +SKIP
         >>> model.fit(clips, epochs=10)                          # doctest: +SKIP
+
+        For super-resolution by 4, and for deblurring:
+
+        >>> from stablevid_tf.data.degradations import BicubicDown, MotionBlur
+        >>> small = data.ClipDataset("videos", degrade=BicubicDown(4))  # doctest: +SKIP
+        >>> blurred = data.ClipDataset("videos", degrade=MotionBlur())  # doctest: +SKIP
     """
 
     def __init__(
@@ -69,12 +86,13 @@ class ClipDataset(keras.utils.PyDataset):
         size=64,
         batch_size=8,
         steps=100,
-        sigma=30.0,
+        sigma=None,
         flip=True,
         motion=None,
         grey=False,
         seed=0,
         cache=None,
+        degrade=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -88,24 +106,42 @@ class ClipDataset(keras.utils.PyDataset):
                 raise ValueError(
                     f"{name} must be a positive integer. Received: {value!r}"
                 )
+        if degrade is not None and sigma is not None:
+            raise ValueError(
+                "sigma is the noise without degrade: give one of the two, such as "
+                "degrade=GaussianNoise(sigma=(0, 55), noise_map=True). Received: "
+                f"sigma={sigma!r} and degrade={degrade!r}"
+            )
+        if degrade is not None and not callable(degrade):
+            raise ValueError(
+                "degrade is a layer of data.degradations, or a function of (clip, "
+                f"random). Received: {degrade!r}"
+            )
+        sigma = 30.0 if sigma is None else sigma
         low, *middle, high = (sigma, sigma) if np.isscalar(sigma) else sigma
         if middle or not 0 <= low <= high <= 255:
             raise ValueError(
                 "sigma is a noise level in units of 255, between 0 and 255, or (low, "
                 f"high). Received: {sigma!r}"
             )
-        if motion is not None and not 0 <= motion <= _FASTEST:
+        wanders = isinstance(motion, CameraPath)
+        number = isinstance(motion, numbers.Real) and 0 <= motion <= _FASTEST
+        if motion is not None and not wanders and not number:
             raise ValueError(
-                f"motion is a speed in pixels a frame, between 0 and {_FASTEST}, or "
-                f"None for the videos' own. Received: {motion!r}"
+                f"motion is a speed in pixels a frame, between 0 and {_FASTEST}, a "
+                f"CameraPath, or None for the videos' own. Received: {motion!r}"
             )
         self.frames = frames
         self.size = size
         self.motion = motion
-        # What a clip is cut from: as many frames, of that side.
-        self._length, self._side = frames, size
+        self.degrade = degrade
+        # A clean clip's frames and side; and those of the place that it is cut from.
+        needed = getattr(degrade, "frames_needed", int)
+        self._clean = needed(frames), size * getattr(degrade, "scale", 1)
+        self._length, self._side = self._clean
         if motion is not None:
-            self._length, self._side = 1, size + 2 * margin(frames, motion)
+            around = motion.margin if wanders else margin(self._length, motion)
+            self._length, self._side = 1, self._side + 2 * around
         self.batch_size = batch_size
         self.steps = steps
         self.sigma = (float(low), float(high))
@@ -161,9 +197,22 @@ class ClipDataset(keras.utils.PyDataset):
         clean = clean.astype("float32") / 255
         if self.grey:
             clean = clean @ np.array([[0.299], [0.587], [0.114]], "float32")
+        if self.degrade is not None:
+            pairs = [self._degraded(clip, random) for clip in clean]
+            return tuple(np.stack(part) for part in zip(*pairs, strict=True))
         sigma = random.uniform(*self.sigma, size=(self.batch_size, 1, 1, 1, 1)) / 255
         noise = random.standard_normal(clean.shape, dtype="float32")
         return clean + noise * sigma.astype("float32"), clean
+
+    def _degraded(self, clip, random):
+        pair = getattr(self.degrade, "degrade", self.degrade)(clip, random)
+        degraded, target = pair if isinstance(pair, tuple) else (pair, clip)
+        if len(degraded) != self.frames or len(target) != self.frames:
+            raise ValueError(
+                f"degrade must give {self.frames} frames of a clip of {len(clip)}, and "
+                f"as many targets. Received: {len(degraded)} and {len(target)}"
+            )
+        return degraded.astype("float32"), target.astype("float32")
 
     def _clip(self, video, random):
         length, height, width, _ = video.shape
@@ -171,9 +220,13 @@ class ClipDataset(keras.utils.PyDataset):
         y = random.integers(height - self._side + 1)
         x = random.integers(width - self._side + 1)
         clip = video[t : t + self._length, y : y + self._side, x : x + self._side]
-        if self.motion is not None:
+        frames, side = self._clean
+        if isinstance(self.motion, CameraPath):
+            places = itertools.islice(self.motion.places(random), frames)
+            clip = follow(clip[0], places, side)
+        elif self.motion is not None:
             velocity = random.uniform(-self.motion, self.motion, size=2)
-            clip = drift(clip[0], self.frames, self.size, velocity)
+            clip = drift(clip[0], frames, side, velocity)
         if self.flip:
             up, left = 1 - 2 * random.integers(2, size=2)
             clip = clip[:, ::up, ::left]

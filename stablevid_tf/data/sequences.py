@@ -7,6 +7,7 @@ Sources: ``stills``, Tanay et al., "Diagnosing and Preventing Instabilities in R
 Video Processing", appendix H. ``pan``, ``gamma`` (section III) and ``ping_pong``
 (section VI-A), Mori and Ukita, "Time-series Initialization and Conditioning for
 Video-agnostic Stabilization of Video Super-Resolution using Recurrent Networks".
+``camera``, appendix G of the former: see :class:`stablevid_tf.data.CameraPath`.
 """
 
 import itertools
@@ -106,6 +107,49 @@ def pan(image, frames, velocity, size):
         return [_place(length, size, speed, t) for length, speed in sides]
 
     return (np.clip(window(image, place(t), size), 0, 1) for t in range(frames))
+
+
+def camera(image, frames, path, size, seed=0):
+    """A window led over a picture as by an unsteady hand (appendix G).
+
+    Frame ``t`` is seen at place ``t`` of the path, from the picture's middle; between
+    pixels by cubic convolution (Keys, 1981, a = -1/2), clipped to [0, 1].
+
+    Args:
+        image: [H, W, C], ``path.margin`` pixels larger than the window on each side.
+        frames: how many, or None to go on for ever.
+        path: a :class:`stablevid_tf.data.CameraPath`.
+        size: side of the window in pixels.
+        seed: integer; the sequence is a function of it.
+
+    Raises:
+        ValueError: the picture has no room for the path.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf.data import CameraPath, sequences
+        >>> path = CameraPath(speed=0.5, reach=4)
+        >>> video = sequences.camera(np.zeros((32, 32, 3)), None, path, size=16)
+        >>> next(video).shape
+        (16, 16, 3)
+    """
+    (image,) = _pictures([image])
+    if frames is not None:
+        _check_count(frames)
+    needed = size + 2 * path.margin
+    if size < 1 or min(image.shape[:2]) < needed:
+        raise ValueError(
+            f"A window of {size} pixels on a path that reaches {path.reach} pixels far "
+            f"needs a picture of at least {needed} pixels a side. "
+            f"Received: a picture of shape {image.shape}"
+        )
+    middle = [(side - size) / 2 for side in image.shape[:2]]
+    places = itertools.islice(path.places(np.random.default_rng(seed)), frames)
+
+    def place(at):
+        return [m + p for m, p in zip(middle, at, strict=True)]
+
+    return (np.clip(window(image, place(at), size), 0, 1) for at in places)
 
 
 def ping_pong(clip, frames):

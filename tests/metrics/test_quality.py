@@ -2,7 +2,7 @@
 
 Tested: against scikit-image frame by frame; luma and crops against NumPy; the classes'
 frames, means, weights, clipping, and inside `fit` (long clips, unknown sizes); errors.
-Not tested: LPIPS and temporal measures (not there yet).
+Not tested: LPIPS (test_lpips.py); measures over time (test_temporal.py).
 """
 
 import keras

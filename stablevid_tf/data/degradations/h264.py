@@ -1,0 +1,140 @@
+import io
+
+import av
+import keras
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from stablevid_tf.data.degradations.degradation import (
+    Degradation,
+    check_clip,
+)
+from stablevid_tf.data.images_convert import to_uint8
+from stablevid_tf.data.video_colour import (
+    SMPTE170M,
+    VideoColour,
+    colour_of,
+    from_rgb,
+    to_rgb,
+)
+
+_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")
+_RATE = 25
+
+
+def h264(clip, crf=28, preset="medium"):
+    """A clip compressed by H.264 (x264) and read again.
+
+    8 bits, BT.601 in video range, 4:2:0 where both sides are even and 4:4:4 where not;
+    25 frames a second, which x264's rate control looks at, in one thread: the same
+    clip always gives the same frames (of one build of x264).
+
+    Args:
+        clip: [T, H, W, 3 or 1] in [0, 1], at least 16 pixels a side.
+        crf: quality, an integer from 0 (best) to 51.
+        preset: x264's, from "ultrafast" to "slow".
+
+    Returns:
+        float32 [T, H, W, 3 or 1] in [0, 1].
+
+    Raises:
+        ValueError: an argument outside its range, or other channels or sizes.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf.data import degradations
+        >>> degradations.h264(np.full((3, 32, 48, 3), 0.5), crf=35).shape
+        (3, 32, 48, 3)
+    """
+    check_clip(clip)
+    _check(crf, crf, preset)
+    if clip.shape[-1] not in (1, 3) or min(clip.shape[1:3]) < 16:
+        raise ValueError(
+            "H.264 takes RGB or grey frames of at least 16 pixels a side. "
+            f"Received: a clip of shape {clip.shape}"
+        )
+    frames = _decoded(_encoded(clip, crf, preset))
+    # A grey clip stays so.
+    return frames[..., :1] if clip.shape[-1] == 1 else frames
+
+
+@keras.saving.register_keras_serializable(package="stablevid_tf")
+class H264(Degradation):
+    """:func:`h264` as a preprocessing layer; the target is the clean clip.
+
+    Args:
+        crf: an integer from 0 (best) to 51, or ``(low, high)``, both included, to
+            draw one for each clip.
+        preset: x264's.
+        seed, **kwargs: as for :class:`Degradation`.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf.data.degradations import H264
+        >>> coded, clean = H264(crf=(23, 37))(np.zeros((3, 32, 32, 3)))
+        >>> coded.shape
+        (3, 32, 32, 3)
+    """
+
+    def __init__(self, crf=28, preset="medium", seed=0, **kwargs):
+        super().__init__(seed, **kwargs)
+        low, *middle, high = (crf, crf) if np.isscalar(crf) else crf
+        if middle:
+            raise ValueError(f"crf is one number or (low, high). Received: {crf!r}")
+        _check(low, high, preset)
+        self.crf = (low, high)
+        self.preset = preset
+
+    def degrade(self, clip, random):
+        low, high = self.crf
+        crf = low if low == high else int(random.integers(low, high + 1))
+        return h264(clip, crf, self.preset), clip
+
+    def get_config(self):
+        return super().get_config() | {"crf": list(self.crf), "preset": self.preset}
+
+
+def _check(low, high, preset):
+    whole = all(isinstance(x, int) and not isinstance(x, bool) for x in (low, high))
+    if not whole or not 0 <= low <= high <= 51:
+        received = low if low == high else (low, high)
+        raise ValueError(
+            "crf is an integer from 0 (best) to 51, or (low, high). "
+            f"Received: {received!r}"
+        )
+    if preset not in _PRESETS:
+        raise ValueError(f"preset is one of {_PRESETS}. Received: {preset!r}")
+
+
+def _encoded(clip, crf, preset):
+    height, width = clip.shape[1:3]
+    colour = VideoColour(SMPTE170M, 1)
+    file, reformatter = io.BytesIO(), VideoReformatter()
+    with av.open(file, "w", format="matroska") as container:
+        options = {"crf": str(crf), "preset": preset}
+        # swscale halves chroma between the pixels it is made of: said in the stream,
+        # or it is read as half a pixel further left.
+        options["x264-params"] = "chromaloc=1"
+        stream = container.add_stream("libx264", rate=_RATE, options=options)
+        stream.height, stream.width = height, width
+        stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+        # With more threads the bits depend on how many.
+        stream.codec_context.thread_count = 1
+        for time, image in enumerate(clip):
+            pixels = to_uint8(image, time)
+            frame = from_rgb(pixels, colour, stream.pix_fmt, reformatter)
+            frame.pts = time
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    file.seek(0)
+    return file
+
+
+def _decoded(file):
+    reformatter = VideoReformatter()
+    with av.open(file) as container:
+        images = [
+            to_rgb(frame, colour_of(frame)._replace(matrix=SMPTE170M), reformatter)
+            for frame in container.decode(video=0)
+        ]
+    return np.stack(images).astype("float32") / 255

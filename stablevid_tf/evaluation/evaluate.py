@@ -1,0 +1,219 @@
+import collections
+import sys
+import warnings
+
+import numpy as np
+import tqdm
+
+from stablevid_tf import metrics
+from stablevid_tf.evaluation.clips import find_clips, pairs
+from stablevid_tf.evaluation.evaluation_result import EvaluationResult
+from stablevid_tf.evaluation.protocols import PROTOCOLS
+from stablevid_tf.streaming import restore
+
+#: What can be measured beside a protocol's own measures.
+ALSO = ("lpips", "tof", "warping_error")
+_TEMPORAL = ("tof", "warping_error")
+
+
+def evaluate(
+    model,
+    source,
+    protocol,
+    truth=None,
+    *,
+    also=(),
+    lpips_weights=None,
+    seed=0,
+    strategy=None,
+    tile=None,
+    name=None,
+    profiles=False,
+    report=None,
+):
+    """Measures a model on a set of clips, as a paper does.
+
+    The clips run one after another, frame by frame, in memory that does not grow with
+    their length. What cannot be read or does not fit (corrupt frames, sizes that
+    change, a truth of another length, fewer frames than the protocol measures) is left
+    out with a warning, counted, and named in the result. Where super-resolution makes
+    the small frames itself, true ones are first cut at the right and below to sides
+    that divide by the scale.
+
+    Args:
+        model: as for `streaming.restore`.
+        source: a folder of videos and of folders of frames, or as
+            `data.ClipDataset` takes it: true clips, which the protocol spoils; with
+            `truth` the spoilt ones.
+        protocol: a name in `PROTOCOLS`, or a `Protocol`.
+        truth: the true clips, of the same names as those of `source`.
+        also: of "lpips", "tof", "warping_error", to be measured besides; the latter
+            two over all frames.
+        lpips_weights: what `metrics.lpips_weights` gave, for "lpips".
+        seed: integer for the noise. Each clip's is drawn from its name and this.
+        strategy, tile: as for `streaming.restore`.
+        name: of the model, for the table.
+        profiles: keep a temporal profile of each clip, by its middle row.
+        report: function called with each row as it is made.
+
+    Returns:
+        `EvaluationResult`.
+
+    Raises:
+        FileNotFoundError: no clips, or clips without a truth.
+        ValueError: an unknown protocol or measure, a model of another scale, or not
+            one clip that could be measured.
+
+    Example:
+        >>> import tempfile
+        >>> from stablevid_tf import evaluation, models
+        >>> from stablevid_tf.data import ImageWriter
+        >>> folder = tempfile.mkdtemp()
+        >>> with ImageWriter(folder + "/clip") as out:
+        ...     for time in range(8):
+        ...         out.write(np.full([16, 16, 3], time / 8), time)
+        >>> model = models.build("vresnet_feat", features=4, blocks=1)
+        >>> found = evaluation.evaluate(model, folder, "tanay", name="untrained")
+        >>> list(found.mean)
+        ['psnr_rgb_frame1', 'psnr_rgb_frame7', 'psnr_rgb_mean']
+    """
+    protocol = _protocol(protocol)
+    _check(model, protocol, also, lpips_weights)
+    measures = (*protocol.measures, *_besides(protocol, also))
+    wanted = list(dict.fromkeys(metric for metric, _ in measures))
+    rows, curves, pictures, left_out = [], {}, {}, []
+    clips = find_clips(source, truth)
+    for clip, paths in tqdm.tqdm(clips.items(), unit=" clips", disable=report is None):
+        shown = pairs(paths, protocol, model.channels, clip, seed)
+        meter = _Meter(protocol, wanted, lpips_weights, profiles)
+        try:
+            for pair in _restored(model, shown, strategy, tile):
+                meter.add(*pair)
+        except (OSError, ValueError) as error:
+            left_out.append(f"{clip}: {error}")
+            warnings.warn(f"left out: {left_out[-1]}", stacklevel=2)
+            continue
+        values = {
+            protocol.column(metric, frame): _value(meter.values[metric], frame)
+            for metric, frame in measures
+        }
+        rows.append({"clip": clip, "frames": meter.count} | values)
+        curves[clip] = meter.values
+        if profiles:
+            pictures[clip] = meter.profile()
+        if report is not None:
+            report(rows[-1])
+    if not rows:
+        raise ValueError(
+            f"Not one of {len(clips)} clips could be measured. First: {left_out[0]}"
+        )
+    name = name or getattr(model, "name", type(model).__name__)
+    return EvaluationResult(protocol, name, rows, curves, pictures, left_out)
+
+
+class _Meter:
+    """The measures of one clip as its frames come."""
+
+    def __init__(self, protocol, wanted, lpips_weights, profiles):
+        self.values = {metric: [] for metric in wanted}
+        self.count = 0
+        self._protocol, self._weights = protocol, lpips_weights
+        self._before = None
+        self._rows = ([], []) if profiles else None
+
+    def add(self, truth, restored):
+        if restored.shape != truth.shape:
+            raise ValueError(
+                f"the model gave frames of shape {restored.shape} for {truth.shape}"
+            )
+        # A written picture is clipped.
+        pair = truth, np.clip(restored, 0, 1)
+        for metric, values in self.values.items():
+            if metric in _TEMPORAL:
+                if self._before is not None:
+                    clips = (np.stack(x) for x in zip(self._before, pair, strict=True))
+                    values.append(float(getattr(metrics, metric)(*clips)[0]))
+            else:
+                values.append(self._of_a_frame(metric, *pair))
+        if self._rows is not None:
+            for rows, frame in zip(self._rows, pair, strict=True):
+                middle = frame.shape[0] // 2
+                rows.append(frame[middle : middle + 1].copy())
+        self._before = pair
+        self.count += 1
+
+    def profile(self):
+        """[2 T + 4, W, C]: the truth's temporal profile, a white gap, the restored."""
+        truth, restored = (metrics.temporal_profile(rows, 0) for rows in self._rows)
+        gap = np.ones((4, *truth.shape[1:]), truth.dtype)
+        return np.concatenate([truth, gap, restored])
+
+    def _of_a_frame(self, metric, truth, restored):
+        crop = self._protocol.crop
+        if metric == "lpips":
+            return float(metrics.lpips(truth, restored, self._weights, crop=crop))
+        function = {"psnr": metrics.psnr, "ssim": metrics.ssim}[metric]
+        return float(function(truth, restored, y=self._protocol.y, crop=crop))
+
+
+def _restored(model, pairs, strategy, tile):
+    """Yields ``(truth, restored)``; as many truths are kept as the model lags."""
+    truths = collections.deque()
+
+    def shown():
+        for frame, truth in pairs:
+            truths.append(truth)
+            yield frame
+
+    for frame in restore(model, shown(), strategy, tile=tile):
+        yield truths.popleft(), frame
+
+
+def _value(values, frame):
+    """One frame's value, counted from 1, or the mean of those there are."""
+    if frame != "mean":
+        return values[frame - 1]
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _besides(protocol, also):
+    """Measures beside a protocol's: LPIPS at its frames, motion over all."""
+    frames = dict.fromkeys(frame for _, frame in protocol.measures)
+    for metric in also:
+        for frame in ("mean",) if metric in _TEMPORAL else frames:
+            yield metric, frame
+
+
+def _protocol(protocol):
+    if not isinstance(protocol, str):
+        return protocol
+    if protocol not in PROTOCOLS:
+        raise ValueError(
+            f"There are the protocols {', '.join(PROTOCOLS)}. Received: {protocol!r}"
+        )
+    return PROTOCOLS[protocol]
+
+
+def _check(model, protocol, also, lpips_weights):
+    scale = getattr(model, "scale", 1)
+    if scale != protocol.scale:
+        raise ValueError(
+            f"{protocol.name} measures models that enlarge by {protocol.scale}. "
+            f"Received: a model of scale {scale}"
+        )
+    if protocol.y and model.channels <= 2:
+        raise ValueError(
+            f"{protocol.name} measures luma of RGB. Received: a model of grey frames"
+        )
+    unknown = set(also) - set(ALSO)
+    if unknown:
+        raise ValueError(f"also is of {ALSO}. Received: {sorted(unknown)}")
+    if "lpips" in also and lpips_weights is None:
+        # Says where they come from.
+        metrics.lpips_weights(None)
+    if set(also) & set(_TEMPORAL) and "cv2" not in sys.modules:
+        from stablevid_tf.metrics.flow import optical_flow
+
+        # Refuses now where OpenCV is missing, not after the first clip.
+        optical_flow(np.zeros((16, 16, 1)), np.zeros((16, 16, 1)))

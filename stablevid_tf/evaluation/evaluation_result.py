@@ -1,0 +1,143 @@
+import csv
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from stablevid_tf.evaluation.protocol import Protocol
+from stablevid_tf.metrics.temporal_profile import save_picture
+
+_LABELS = {
+    "psnr": "PSNR of {} (dB)",
+    "ssim": "SSIM of {}",
+    "lpips": "LPIPS",
+    "tof": "tOF (pixels)",
+    "warping_error": "warping error",
+}
+# Clips that a plot's legend names.
+_NAMED = 8
+_HIGHEST = 100.0
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationResult:
+    """What :func:`stablevid_tf.evaluation.evaluate` measured.
+
+    Attributes:
+        protocol: a :class:`stablevid_tf.evaluation.Protocol`.
+        name: of the model.
+        rows: one dictionary per clip: ``clip``, ``frames``, and the measures.
+        curves: ``{clip: {metric: [value of each frame]}}``; of tOF and the warping
+            error, of each frame from the second on with the one before it.
+        profiles: ``{clip: [2 T + 4, W, C]}``, if asked for: the middle row of the truth
+            over time, a gap, and below it that of the restored clip.
+        left_out: why, for each clip that could not be measured.
+    """
+
+    protocol: Protocol
+    name: str
+    rows: list
+    curves: dict
+    profiles: dict
+    left_out: list
+
+    @property
+    def mean(self):
+        """Each measure's mean over clips (without those that have none)."""
+        measures = [key for key in self.rows[0] if key not in ("clip", "frames")]
+        return {key: _mean([row[key] for row in self.rows]) for key in measures}
+
+    def table(self):
+        """The row of a table, under its head, in Markdown."""
+        head = ["protocol", "model", "clips", *self.mean]
+        count = str(len(self.rows))
+        if self.left_out:
+            count += f" of {len(self.rows) + len(self.left_out)}"
+        row = [self.protocol.name, self.name, count]
+        row += [shown(key, value) for key, value in self.mean.items()]
+        lines = [head, ["---"] * len(head), row]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def save(self, folder):
+        """Writes ``results.csv`` and the pictures.
+
+        Args:
+            folder: made where it is missing. ``results.csv`` has one row per clip and
+                their mean last; ``psnr.png`` and the like show every frame's value;
+                ``profile_CLIP.png`` the temporal profiles.
+
+        Returns:
+            The paths of the files.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / "results.csv"]
+        partial = folder / "results.csv.partial"
+        with open(partial, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["protocol", "model", *self.rows[0]])
+            writer.writeheader()
+            total = sum(row["frames"] for row in self.rows)
+            for row in (*self.rows, {"clip": "mean", "frames": total} | self.mean):
+                who = {"protocol": self.protocol.name, "model": self.name}
+                writer.writerow(who | row)
+        os.replace(partial, paths[0])
+        for metric in next(iter(self.curves.values())):
+            paths.append(folder / f"{metric}.png")
+            self.plot(metric, paths[-1])
+        for clip, profile in self.profiles.items():
+            paths.append(folder / f"profile_{clip}.png")
+            save_picture(profile, paths[-1])
+        return paths
+
+    def plot(self, metric, path):
+        """One metric of every frame of every clip, and their mean, as a PNG.
+
+        The mean ends with the shortest clip.
+        """
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+
+        figure = Figure(figsize=(8, 3.5), layout="constrained")
+        axes = figure.add_subplot()
+        curves = {c: np.minimum(v[metric], _HIGHEST) for c, v in self.curves.items()}
+        longest = max(map(len, curves.values()))
+        first = 1 + (longest < max(row["frames"] for row in self.rows))
+        few = len(curves) <= _NAMED
+        for number, (clip, values) in enumerate(curves.items()):
+            axes.plot(
+                first + np.arange(len(values)),
+                values,
+                color=f"C{number % 10}" if few else "0.75",
+                linewidth=1.0 if few else 0.6,
+                marker="." if longest < 40 else None,
+                label=clip if few else None,
+            )
+        if len(curves) > 1:
+            # Only as far as all clips go: where one ends, the mean would jump.
+            columns = zip(*curves.values(), strict=False)
+            means = [_mean(column) for column in columns]
+            frames = first + np.arange(len(means))
+            label = f"mean of {len(curves)} clips"
+            axes.plot(frames, means, color="black", linewidth=1.8, label=label)
+        axes.set(
+            xlabel="frame",
+            ylabel=_LABELS[metric].format("luma" if self.protocol.y else "RGB"),
+            title=f"{self.name}, protocol {self.protocol.name}",
+        )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(
+            loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8
+        )
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.savefig(path, dpi=150)
+
+
+def shown(column, value):
+    """A measure as it is printed: two digits of a dB, four of anything else."""
+    return f"{value:.2f}" if column.startswith("psnr") else f"{value:.4f}"
+
+
+def _mean(values):
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")

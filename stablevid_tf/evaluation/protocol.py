@@ -1,0 +1,78 @@
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How a paper measures: what it spoils clips by, and what of them it compares.
+
+    Plain data; those of the papers are in ``evaluation.PROTOCOLS``. Values are clipped
+    to [0, 1] and not rounded before they are compared. A clip's value is that of one
+    frame, or the mean over its frames; the value of a set is the mean over its clips,
+    long or short.
+
+    Attributes:
+        name: a word.
+        source: the paper and its section.
+        task: what the models do.
+        degradation: name of a class of ``data.degradations``.
+        settings: its arguments.
+        scale: how many times larger the restored frames are.
+        measures: pairs of "psnr" or "ssim" and a frame: a number, counted from 1, or
+            "mean".
+        y: luma of BT.601 (studio range) instead of RGB.
+        crop: pixels left out at each border.
+        frames: how many of a clip are shown to the model, from its first; None: all.
+            Shorter clips are left out.
+        rounded: the degraded frames are rounded to 8 bits, as pictures on disk are.
+        open: where it was measured, or what the paper leaves open and how that is
+            settled here.
+
+    Example:
+        >>> import dataclasses
+        >>> from stablevid_tf.evaluation import PROTOCOLS
+        >>> tanay = PROTOCOLS["tanay"]
+        >>> softer = dataclasses.replace(tanay, name="mine", settings={"sigma": 10})
+        >>> softer.columns
+        ('psnr_rgb_frame1', 'psnr_rgb_frame7', 'psnr_rgb_mean')
+    """
+
+    name: str
+    source: str
+    task: str
+    degradation: str
+    settings: dict
+    scale: int
+    measures: tuple
+    y: bool = False
+    crop: int = 0
+    frames: int | None = None
+    rounded: bool = False
+    open: str = ""
+
+    @property
+    def columns(self):
+        """A name for each measure that says what it is."""
+        return tuple(self.column(*measure) for measure in self.measures)
+
+    def column(self, metric, frame):
+        """The name of one measure."""
+        colour = {"psnr": self._colour, "ssim": self._colour, "lpips": "_rgb"}
+        at = frame if frame == "mean" else f"frame{frame}"
+        return f"{metric}{colour.get(metric, '')}_{at}"
+
+    @property
+    def _colour(self):
+        return "_y" if self.y else "_rgb"
+
+    def describe(self):
+        """The protocol in one sentence, and what was left open."""
+        what = "luma (BT.601, studio range)" if self.y else "RGB"
+        if self.crop:
+            what += f", {self.crop} pixels left out at each border"
+        given = ", ".join(f"{k}={v!r}" for k, v in self.settings.items())
+        count = "every frame" if self.frames is None else f"the first {self.frames}"
+        text = (
+            f"{self.name}: {self.task}, {self.degradation}({given}), {count} of each "
+            f"clip, {what}, mean over clips. {self.source}."
+        )
+        return f"{text} {self.open}".strip()

@@ -1,0 +1,23 @@
+import keras
+
+from stablevid_tf.metrics.flow import warping_error
+from stablevid_tf.metrics.temporal_metric import TemporalMetric
+
+
+@keras.saving.register_keras_serializable(package="stablevid_tf")
+class WarpingError(TemporalMetric):
+    """:func:`stablevid_tf.metrics.warping_error` averaged over clips [B, T, H, W, C].
+
+    Args: see :class:`TemporalMetric`.
+
+    Example:
+        >>> from stablevid_tf import metrics
+        >>> metrics.WarpingError().name
+        'warping_error'
+    """
+
+    def __init__(self, name="warping_error", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def measure(self, a, b):
+        return warping_error(a, b)
