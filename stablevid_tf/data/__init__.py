@@ -22,6 +22,7 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "create_video",
+    "degradations",
     "open_video",
     "sequences",
 ]
@@ -33,4 +34,8 @@ def __getattr__(name):
         from stablevid_tf.data.clip_dataset import ClipDataset
 
         return ClipDataset
+    if name == "degradations":
+        import stablevid_tf.data.degradations as degradations
+
+        return degradations
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
