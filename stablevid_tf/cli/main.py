@@ -7,9 +7,9 @@ import warnings
 
 from absl import flags
 
-from stablevid_tf.cli import diagnose, restore, zoo
+from stablevid_tf.cli import data, diagnose, restore, zoo
 
-_COMMANDS = {"restore": restore, "diagnose": diagnose, "zoo": zoo}
+_COMMANDS = {"restore": restore, "diagnose": diagnose, "zoo": zoo, "data": data}
 _USAGE = """\
 Restores videos with recurrent models that stay stable at any length.
 
@@ -19,6 +19,8 @@ Restores videos with recurrent models that stay stable at any length.
       whether a model may run for hours: every test, and one report
   stablevid zoo list | card NAME
       the models there are
+  stablevid data list | build NAME --manual-dir DIR
+      datasets to train and test on, from what was downloaded by hand
 
 'stablevid COMMAND --help' tells a command's options."""
 

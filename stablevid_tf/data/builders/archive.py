@@ -1,6 +1,6 @@
 import os
-import threading
 import zipfile
+import zlib
 from pathlib import Path
 
 from stablevid_tf.data.images_reader import natural
@@ -33,7 +33,7 @@ class Archive:
 
     def __init__(self, path, inside=""):
         self.path, self.inside = Path(path), inside
-        self._lock, self._zip, self._members = threading.Lock(), None, None
+        self._zip, self._members = None, None
         if not self.path.is_dir():
             self._open()
 
@@ -75,7 +75,7 @@ class Archive:
             return (self.path / self._full(name)).read_bytes()
         try:
             return self._zip.read(self._full(name))
-        except (zipfile.BadZipFile, EOFError, KeyError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
             raise OSError(f"{self.where(name)}: {error}") from error
 
     def where(self, name=""):

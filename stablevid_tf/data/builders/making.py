@@ -1,13 +1,14 @@
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
-import tensorflow as tf
-import tensorflow_datasets as tfds
+from absl import logging
 
 from stablevid_tf.data.builders.every import BUILDERS
+from stablevid_tf.data.builders.sequence_builder import tfds
 
 
 def builder(name, data_dir=None):
@@ -99,6 +100,13 @@ def build(name, manual_dir, data_dir=None, partial=False, beam_options=None):
     return made
 
 
+def quieten():
+    """Leaves of what tfds says the progress bars, where a person sees them."""
+    logging.set_verbosity(logging.ERROR)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+
+
 def _pipeline(options):
     if not options:
         return None
@@ -156,6 +164,8 @@ def _alone(target):
 @contextlib.contextmanager
 def _in_words(target):
     """TensorFlow's errors of a disk as Python's."""
+    import tensorflow as tf
+
     try:
         yield
     except tf.errors.OpError as error:

@@ -6,7 +6,6 @@ from stablevid_tf.data.builders.sequence_builder import SequenceBuilder
 from stablevid_tf.data.images_reader import IMAGE_SUFFIXES, natural
 from stablevid_tf.data.list_videos import key_of, list_videos
 from stablevid_tf.data.video import open_video
-from stablevid_tf.data.video_error import VideoError
 
 # A record of TFRecord ends at 2 GiB.
 _LONGEST = 2**29
@@ -61,7 +60,7 @@ class VideoBuilder(SequenceBuilder, skip_registration=True):
             while True:
                 try:
                     start, frames = next(pieces, (None, None))
-                except (VideoError, ValueError) as error:
+                except (OSError, ValueError) as error:
                     left_out.append(str(error))
                     break
                 if frames is None:

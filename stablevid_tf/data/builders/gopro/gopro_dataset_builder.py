@@ -1,9 +1,7 @@
 """GoPro, motion blur by averaging."""
 
-import tensorflow_datasets as tfds
-
 from stablevid_tf.data.builders.archive import find
-from stablevid_tf.data.builders.sequence_builder import SequenceBuilder
+from stablevid_tf.data.builders.sequence_builder import SequenceBuilder, tfds
 
 
 class Builder(SequenceBuilder):

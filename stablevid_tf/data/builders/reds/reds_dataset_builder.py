@@ -1,9 +1,7 @@
 """REDS, realistic and dynamic scenes."""
 
-import tensorflow_datasets as tfds
-
 from stablevid_tf.data.builders.archive import find
-from stablevid_tf.data.builders.sequence_builder import SequenceBuilder
+from stablevid_tf.data.builders.sequence_builder import SequenceBuilder, tfds
 
 _REDS4 = ("000", "011", "015", "020")
 _MORI = ("000", "001", "006", "017")
