@@ -163,18 +163,22 @@ def _alone(target):
 
 @contextlib.contextmanager
 def _in_words(target):
-    """TensorFlow's errors of a disk as Python's."""
+    """Errors of a disk in one sentence; tfds wraps them in others, or not."""
     import tensorflow as tf
 
     try:
         yield
-    except tf.errors.OpError as error:
-        raise OSError(f"{target} could not be written: {error.message}") from error
-    except OSError as error:
-        if error.errno is None:
+    except (OSError, RuntimeError, tf.errors.OpError) as error:
+        root = error
+        while isinstance(root.__cause__, (OSError, tf.errors.OpError)):
+            root = root.__cause__
+        if isinstance(root, tf.errors.OpError):
+            reason = root.message
+        elif isinstance(root, OSError) and root.errno is not None:
+            reason = os.strerror(root.errno)
+        else:
             raise
         free = shutil.disk_usage(target.parent).free / 2**20
         raise OSError(
-            f"{target} could not be written: {os.strerror(error.errno)} "
-            f"({free:.0f} MiB are free)"
+            f"{target} could not be written: {reason} ({free:.0f} MiB are free)"
         ) from error
