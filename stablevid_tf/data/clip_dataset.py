@@ -215,7 +215,9 @@ def keep(path, frames):
         os.replace(partial, path)
     except OSError as error:
         raise OSError(
-            error.errno, f"{os.strerror(error.errno)} ({frames.nbytes} bytes)", str(path)
+            error.errno,
+            f"{os.strerror(error.errno)} ({frames.nbytes} bytes)",
+            str(path),
         ) from error
     finally:
         partial.unlink(missing_ok=True)

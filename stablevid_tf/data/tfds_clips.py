@@ -57,7 +57,9 @@ class TfdsClips(ClipDataset):
                 "motion out, or say pairs=False"
             )
         self._pairs = pairs
-        if pairs is None and (kwargs.get("degrade") or kwargs.get("motion") is not None):
+        if pairs is None and (
+            kwargs.get("degrade") or kwargs.get("motion") is not None
+        ):
             self._pairs = False
         self._inputs, self.scale = None, 1
         super().__init__(source, **kwargs)
@@ -72,7 +74,9 @@ class TfdsClips(ClipDataset):
         if self._pairs is None:
             self._pairs = "input" in made.info.features
         elif self._pairs and "input" not in made.info.features:
-            raise ValueError(f"{made.info.full_name} holds no pairs: no feature 'input'")
+            raise ValueError(
+                f"{made.info.full_name} holds no pairs: no feature 'input'"
+            )
         features = ["video", "input"] if self._pairs else ["video"]
         names, videos, *inputs = _decoded(made, self._split, features, cache)
         large = self._large_enough(names, videos)

@@ -136,9 +136,7 @@ def test_a_folder_and_a_name_say_the_same(videos):
         ("video_folder", built.data_dir_root),
     ):
         clips = data.TfdsClips(source, data_dir=where, **SMALL)
-        np.testing.assert_array_equal(
-            clips[0][1], data.TfdsClips(built, **SMALL)[0][1]
-        )
+        np.testing.assert_array_equal(clips[0][1], data.TfdsClips(built, **SMALL)[0][1])
 
 
 def test_fit(videos):

@@ -1,8 +1,8 @@
 """Datasets for tensorflow_datasets, one folder each, from what was downloaded by hand.
 
-    from stablevid_tf.data import builders
-    builders.build("reds/blur", "downloads/reds", data_dir="datasets")
-    builders.builder("reds/blur", data_dir="datasets").as_dataset("reds4")
+from stablevid_tf.data import builders
+builders.build("reds/blur", "downloads/reds", data_dir="datasets")
+builders.builder("reds/blur", data_dir="datasets").as_dataset("reds4")
 """
 
 from pathlib import Path

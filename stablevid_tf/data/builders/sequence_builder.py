@@ -112,7 +112,9 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         told = f"{len(missing)} things are missing or damaged: {_first(missing)}"
         if not splits or (missing and not self.partial):
             needed = " ".join(self.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
-            hint = "What is there can be built in part (partial). " if splits else ""
+            hint = (
+                "What is there can be built in part, with partial. " if splits else ""
+            )
             raise ValueError(f"{root} does not hold {name}; {told}. {hint}{needed}")
         if missing:
             warnings.warn(f"{name} is built in part; {told}", stacklevel=3)

@@ -65,7 +65,10 @@ class VideoBuilder(SequenceBuilder, skip_registration=True):
                     break
                 if frames is None:
                     break
-                yield index, {"id": f"{name}@{start}" if start else name, "video": frames}
+                yield (
+                    index,
+                    {"id": f"{name}@{start}" if start else name, "video": frames},
+                )
                 index += 1
         self.info.metadata["left_out"] += len(left_out)
         if left_out:

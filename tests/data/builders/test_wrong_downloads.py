@@ -194,7 +194,9 @@ def test_videos_that_cannot_be_read_are_left_out_and_counted(tmp_path):
     for t, side in enumerate((4, 5)):
         save(source / f"mixed/{t}.png", np.zeros((side, 4, 3), "uint8"))
     (source / "nothing").mkdir()
-    with pytest.warns(UserWarning, match=r"3 of 4 videos are left out.*First: .*broken"):
+    with pytest.warns(
+        UserWarning, match=r"3 of 4 videos are left out.*First: .*broken"
+    ):
         made = build("video_folder", source, tmp_path / "built")
     (example,) = tfds.as_numpy(made.as_dataset("train"))
     assert example["id"] == b"video0" and made.info.metadata["left_out"] == 3
@@ -278,7 +280,9 @@ def test_two_builds_in_one_folder(tmp_path, vimeo):
 def test_what_is_there_is_used_again_unless_the_source_changed(tmp_path):
     source = archives.videos().unpacked(tmp_path / "v")
     build("video_folder", source, tmp_path / "built")
-    stamps = [os.stat(tmp_path / "built" / f).st_mtime_ns for f in files(tmp_path / "built")]
+    stamps = [
+        os.stat(tmp_path / "built" / f).st_mtime_ns for f in files(tmp_path / "built")
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         build("video_folder", source, tmp_path / "built")
@@ -316,7 +320,9 @@ def test_real_vid4_is_partial(tmp_path):
     for example in tfds.as_numpy(made.as_dataset("test")):
         name = example["id"].decode()
         frames = sorted((source / name).glob("*.png"))
-        assert len(example["video"]) == len(frames) == {"calendar": 41, "city": 34}[name]
+        assert (
+            len(example["video"]) == len(frames) == {"calendar": 41, "city": 34}[name]
+        )
         for frame, path in zip(example["video"][::20], frames[::20], strict=True):
             np.testing.assert_array_equal(frame, Image.open(path).convert("RGB"))
 
