@@ -1,4 +1,4 @@
-"""Small made-up downloads in the layouts of the real ones, by NumPy and Pillow alone."""
+"""Small made-up downloads in the layouts of the real ones, by NumPy and Pillow."""
 
 import io
 import zipfile

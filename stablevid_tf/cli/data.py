@@ -1,8 +1,5 @@
 """`stablevid data`: builds datasets to train and test on."""
 
-import contextlib
-import os
-
 from absl import flags
 
 from stablevid_tf.cli.no_chatter import no_chatter
@@ -72,14 +69,12 @@ def run(words, values):
     except ImportError as error:
         raise OSError(str(error)) from error
     making.quieten()
-    # tfds prints what it is about to do, and to which file it did it.
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        made = making.build(
-            name,
-            manual_dir,
-            data_dir=values["data-dir"].value,
-            partial=values.partial,
-            beam_options=[f"--{option}" for option in values.beam or ()],
-        )
+    made = making.build(
+        name,
+        manual_dir,
+        data_dir=values["data-dir"].value,
+        partial=values.partial,
+        beam_options=[f"--{option}" for option in values.beam or ()],
+    )
     sizes = (f"{n} {i.num_examples}" for n, i in made.info.splits.items())
     print(f"{made.data_path}: {', '.join(sizes)}")

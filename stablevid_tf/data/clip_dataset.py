@@ -131,7 +131,7 @@ class ClipDataset(keras.utils.PyDataset):
         return [results[place] for place in self._large_enough(paths, results)]
 
     def _large_enough(self, names, results):
-        """Which of them a clip can be cut from; what is left out is counted and said."""
+        """Which of them give clips; what is left out is counted and said."""
         large, left_out = [], []
         for place, (name, result) in enumerate(zip(names, results, strict=True)):
             if isinstance(result, Exception):
@@ -214,10 +214,7 @@ def keep(path, frames):
             np.save(file, frames)
         os.replace(partial, path)
     except OSError as error:
-        raise OSError(
-            error.errno,
-            f"{os.strerror(error.errno)} ({frames.nbytes} bytes)",
-            str(path),
-        ) from error
+        reason = f"{os.strerror(error.errno)} ({frames.nbytes} bytes)"
+        raise OSError(error.errno, reason, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)

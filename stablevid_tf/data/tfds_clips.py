@@ -30,7 +30,7 @@ class TfdsClips(ClipDataset):
         split: the split, such as ``"train"``, ``"train+reds4"`` or ``"test[:1024]"``.
         data_dir: where datasets called by name were built; tfds' own folder by default.
         pairs: whether to give the dataset's own pairs; by default, if it has them and
-            there is no ``degrade``.
+            there is neither ``degrade`` nor ``motion``.
         **kwargs: the arguments of ``ClipDataset``. ``size`` is the side of the crops
             of ``video``; those of a smaller ``input`` are in proportion.
 
@@ -51,16 +51,13 @@ class TfdsClips(ClipDataset):
 
     def __init__(self, source, split="train", data_dir=None, pairs=None, **kwargs):
         self._split, self._data_dir = split, data_dir
-        if pairs and (kwargs.get("degrade") or kwargs.get("motion") is not None):
+        other = kwargs.get("degrade") or kwargs.get("motion") is not None
+        if pairs and other:
             raise ValueError(
                 "The dataset's own pairs are given as they are: leave degrade and "
                 "motion out, or say pairs=False"
             )
-        self._pairs = pairs
-        if pairs is None and (
-            kwargs.get("degrade") or kwargs.get("motion") is not None
-        ):
-            self._pairs = False
+        self._pairs = False if pairs is None and other else pairs
         self._inputs, self.scale = None, 1
         super().__init__(source, **kwargs)
 

@@ -185,7 +185,6 @@ def test_train_tfds(tmp_path, clips, capsys):
     words += ["--features", "4", "--size", "16", "--frames", "3", "--epochs", "2"]
     example("train_tfds").main([*words, "--steps", "5"])
     said = capsys.readouterr().out
-    # tfds prints as well.
     losses = [x.split("loss: ")[1].split()[0] for x in said.split("\n") if "loss" in x]
     assert len(losses) == 2 and float(losses[1]) < float(losses[0])
     assert (built / "video_folder" / "1.0.0" / "dataset_info.json").is_file()

@@ -1,4 +1,5 @@
 import contextlib
+import io
 import os
 import shutil
 import sys
@@ -85,6 +86,8 @@ def build(name, manual_dir, data_dir=None, partial=False, beam_options=None):
         _alone(target),
         _in_words(target),
         tempfile.TemporaryDirectory() as nothing,
+        # tfds prints what it is about to do, and what it did.
+        contextlib.redirect_stdout(io.StringIO()),
     ):
         _check_built(made, root)
         _clear_leftovers(target)

@@ -17,8 +17,8 @@ def picture(data, name):
     """A picture as the bytes of an RGB PNG file of 8 bits a channel.
 
     Such a file is kept byte by byte, after its checksums were tested; another one
-    (grey, palette, 16 bits, JPEG...) is decoded as :func:`~stablevid_tf.data.open_video`
-    does, and encoded.
+    (grey, palette, 16 bits, JPEG...) is decoded as
+    :func:`~stablevid_tf.data.open_video` does, and encoded.
 
     Args:
         data: the file's bytes.

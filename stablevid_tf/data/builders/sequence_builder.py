@@ -9,7 +9,8 @@ try:
     import tensorflow_datasets as tfds
 except ImportError as error:
     raise ImportError(
-        "Datasets need the packages of the extra `tfds`: pip install 'stablevid-tf[tfds]'"
+        "Datasets need the packages of the extra `tfds`: "
+        "pip install 'stablevid-tf[tfds]'"
     ) from error
 
 _SHOWN = 3
@@ -112,9 +113,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         told = f"{len(missing)} things are missing or damaged: {_first(missing)}"
         if not splits or (missing and not self.partial):
             needed = " ".join(self.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
-            hint = (
-                "What is there can be built in part, with partial. " if splits else ""
-            )
+            hint = "What is there can be built with partial. " if splits else ""
             raise ValueError(f"{root} does not hold {name}; {told}. {hint}{needed}")
         if missing:
             warnings.warn(f"{name} is built in part; {told}", stacklevel=3)

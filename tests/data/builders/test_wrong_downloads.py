@@ -2,13 +2,13 @@
 
 Tested: absent, empty, partial and damaged downloads: what is missing and where, all of
 it counted; partial builds; pictures of other kinds (grey, 16 bits, palette, odd
-sizes); videos that are left out; an archive cut short; a full disk; a second build in one folder, a killed
-one, one from another folder, one after changes; that nothing built is lost.
+sizes); videos that are left out; an archive cut short; a full disk; a second build in
+one folder, a killed one, one from another folder, one after changes; that nothing built
+is lost.
 Not tested: what a whole download gives (test_builders.py).
 """
 
 import multiprocessing
-import os
 import resource
 import warnings
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from stablevid_tf.data import ImageWriter
+from stablevid_tf.data import ImageWriter, open_video
 from stablevid_tf.data.builders import making
 from stablevid_tf.data.builders.every import BUILDERS
 from stablevid_tf.data.builders.making import build
@@ -241,7 +241,7 @@ def test_a_full_disk_leaves_what_was_built(tmp_path, random, memory, monkeypatch
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
     try:
-        with pytest.raises(OSError, match="could not be written: .*[Ff]ile too large"):
+        with pytest.raises(OSError, match=r"could not be written: .*[Ff]ile too large"):
             build("video_folder", tmp_path / "large", tmp_path / "full")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
@@ -280,21 +280,18 @@ def test_two_builds_in_one_folder(tmp_path, vimeo):
 def test_what_is_there_is_used_again_unless_the_source_changed(tmp_path):
     source = archives.videos().unpacked(tmp_path / "v")
     build("video_folder", source, tmp_path / "built")
-    stamps = [
-        os.stat(tmp_path / "built" / f).st_mtime_ns for f in files(tmp_path / "built")
-    ]
+    built = tmp_path / "built"
+    stamps = [(built / name).stat().st_mtime_ns for name in files(built)]
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        build("video_folder", source, tmp_path / "built")
-    assert stamps == [
-        os.stat(tmp_path / "built" / f).st_mtime_ns for f in files(tmp_path / "built")
-    ]
+        build("video_folder", source, built)
+    assert stamps == [(built / name).stat().st_mtime_ns for name in files(built)]
     other = archives.videos().unpacked(tmp_path / "w")
     with pytest.raises(FileExistsError, match=f"was built from {source}, not from"):
         build("video_folder", other, tmp_path / "built")
     with ImageWriter(source / "train" / "more") as out:
         out.write(np.zeros((4, 4, 3)), 0)
-    with pytest.raises(FileExistsError, match="was built before .* changed"):
+    with pytest.raises(FileExistsError, match=r"was built before .* changed"):
         build("video_folder", source, tmp_path / "built")
 
 
@@ -334,8 +331,6 @@ def test_real_videos(tmp_path):
     for name in ("bbb_shot005.mp4", "bbb_shot015.mp4"):
         (source / name).symlink_to(SHARED / "eval" / name)
     made = build("video_folder", source, tmp_path / "built")
-    from stablevid_tf.data import open_video
-
     for example in tfds.as_numpy(made.as_dataset("train")):
         with open_video(SHARED / "eval" / example["id"].decode()) as video:
             frames = [frame.image for frame in video]

@@ -28,7 +28,8 @@ class Builder(SequenceBuilder):
             low, high = self.LENGTHS
             if not low <= len(frames) <= high:
                 missing.append(
-                    f"{archive.where()} holds {len(frames)} PNG files of {low} to {high}"
+                    f"{archive.where()} holds {len(frames)} PNG files, not {low} "
+                    f"to {high}"
                 )
                 continue
             found[name] = {"video": (archive, frames)}
