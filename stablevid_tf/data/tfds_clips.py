@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from stablevid_tf.data.builders.making import builder as builder_of
+from stablevid_tf.data.builders.making import check_whole
 from stablevid_tf.data.builders.sequence_builder import tfds
 from stablevid_tf.data.clip_dataset import ClipDataset, keep
 
@@ -120,7 +121,7 @@ def _built(source, data_dir):
     if not isinstance(source, (str, os.PathLike)):
         made = source
     elif Path(source, "dataset_info.json").is_file():
-        return tfds.builder_from_directory(source)
+        made = tfds.builder_from_directory(source)
     else:
         made = builder_of(str(source), data_dir)
     if not Path(made.data_path).exists():
@@ -129,6 +130,7 @@ def _built(source, data_dir):
             f"stablevid data build {made.info.full_name.rpartition('/')[0]} "
             f"--manual-dir DIR --data-dir {made.data_dir_root}"
         )
+    check_whole(made)
     return made
 
 

@@ -165,6 +165,17 @@ def test_what_does_not_fit(pairs, arguments, error, words):
         data.TfdsClips(pairs, **SMALL | {"split": "train"} | arguments)
 
 
+def test_a_dataset_that_lost_a_file(tmp_path):
+    source = archives.videos(frames=2).unpacked(tmp_path / "v")
+    built = build("video_folder", source, tmp_path / "built")
+    next(built.data_path.glob("*validation*")).unlink()
+    words = "is not whole: 1 of 2 files are missing, first video_folder-validation"
+    with pytest.raises(FileNotFoundError, match=words):
+        data.TfdsClips(built, **SMALL)
+    with pytest.raises(FileNotFoundError, match=words):
+        build("video_folder", source, tmp_path / "built")
+
+
 def test_what_is_not_there(videos, tmp_path):
     _, built = videos
     with pytest.raises(LookupError, match="no dataset 'reds5'; there are gopro"):

@@ -1,3 +1,4 @@
+import functools
 import os
 import zipfile
 import zlib
@@ -37,11 +38,8 @@ class Archive:
         if not self.path.is_dir():
             self._open()
 
-    def __getstate__(self):
-        return self.path, self.inside
-
-    def __setstate__(self, state):
-        self.__init__(*state)
+    def __reduce__(self):
+        return _opened, (self.path, self.inside)
 
     def within(self, folder):
         """The same archive with another top, one of its folders."""
@@ -101,6 +99,12 @@ class Archive:
                 top, _, last = top.rpartition("/")
                 if not last:
                     break
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(path, inside):
+    """Another process opens it once, not with every sequence that it is sent."""
+    return Archive(path, inside)
 
 
 def find(root, archive, *insides, holds=""):

@@ -127,6 +127,7 @@ def _check_built(made, root):
     path = Path(made.data_path)
     if not path.exists():
         return
+    check_whole(made)
     kept = made.info.metadata or {}
     was = kept.get("source", str(root.resolve()))
     if was != str(root.resolve()):
@@ -140,6 +141,25 @@ def _check_built(made, root):
     raise FileExistsError(
         f"{path} was built {what}; give another data_dir, or delete it"
     )
+
+
+def check_whole(made):
+    """That no file of a built dataset is missing.
+
+    Args:
+        made: a tfds builder of a dataset that is built.
+
+    Raises:
+        FileNotFoundError: one is; how many, and the first.
+    """
+    paths = [Path(p) for split in made.info.splits.values() for p in split.filepaths]
+    absent = [path for path in paths if not path.exists()]
+    if absent or not paths:
+        raise FileNotFoundError(
+            f"{made.data_path} is not whole: {len(absent)} of {len(paths)} files are "
+            f"missing{f', first {absent[0].name}' if absent else ''}. Delete it and "
+            "build it again"
+        )
 
 
 def _clear_leftovers(target):

@@ -126,6 +126,7 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _look_over(self, splits, missing):
         """Reads every picture; sequences that are not whole go from ``splits``."""
+        losses = []
         with ThreadPoolExecutor() as pool:
             for found in splits.values():
                 looked = pool.map(self._fault, found.values())
@@ -136,7 +137,10 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                         missing.append(fault)
                         del found[name]
                     if lost:
-                        warnings.warn(f"{name}: {lost}", stacklevel=4)
+                        losses.append(f"{name}: {lost}")
+        if losses:
+            count = f"{len(losses)} sequences lose something"
+            warnings.warn(f"{count}: {_first(losses)}", stacklevel=3)
 
     def _fault(self, sequence):
         """What is wrong with a sequence, in words, and what it loses."""

@@ -8,6 +8,7 @@ Not tested: the real downloads, which are not to be had; what is wrong with a do
 (test_wrong_downloads.py).
 """
 
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from stablevid_tf.data.builders.archive import Archive
 from stablevid_tf.data.builders.every import BUILDERS
 from stablevid_tf.data.builders.making import build
 
@@ -85,6 +87,7 @@ class GoproTest(Case, tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = BUILDERS["gopro"]
     SMALL = SMALL_GOPRO
     SPLITS = {"train": 3, "test": 2}
+    BUILDER_CONFIG_NAMES_TO_TEST = ["blur"]
 
     @classmethod
     def download(cls, folder):
@@ -212,6 +215,17 @@ def test_frames_stand_in_natural_order(tmp_path):
         download.images[f"QuasiStaticVideoSet/Sequence2/im{t}.png"] for t in (9, 10, 11)
     ]
     np.testing.assert_array_equal(read(made, "test")[1]["video"], frames)
+
+
+def test_an_archive_can_be_sent_to_another_process(tmp_path):
+    source = archives.gopro().zipped(tmp_path / "GOPRO_Large.zip")
+    archive = Archive(source).within("test")
+    sent = pickle.loads(pickle.dumps(archive))
+    name = "GOPR0001_11_00/sharp/000047.png"
+    assert sent.names() == archive.names() == ["GOPR0000_11_00", "GOPR0001_11_00"]
+    assert name in sent and sent.read(name) == archive.read(name)
+    # It is opened once, however many sequences are sent.
+    assert pickle.loads(pickle.dumps(archive)) is sent
 
 
 @pytest.mark.parametrize("name", ["vimeo90k_septuplet", "reds/blur"])

@@ -126,6 +126,15 @@ def test_a_bad_picture_in_the_middle(tmp_path, vimeo, harm, words):
     refused(tmp_path, "vimeo90k_septuplet", vimeo, words)
 
 
+def test_deep_pictures_of_a_set_are_counted(tmp_path, random):
+    for name, frames in {"calendar": 41, "city": 34, "foliage": 49, "walk": 47}.items():
+        for t in range(frames):
+            kind = "uint16" if name in ("city", "walk") else "uint8"
+            save(tmp_path / f"d/{name}/{t:02d}.png", np.full((4, 6), 7, kind))
+    with pytest.warns(UserWarning, match="2 sequences lose something: city: 16 bits"):
+        build("vid4", tmp_path / "d", tmp_path / "built")
+
+
 def test_an_archive_cut_short_and_a_damaged_one(tmp_path):
     whole = archives.vimeo90k().zipped(tmp_path / "whole.zip").read_bytes()
     source = tmp_path / "download"
@@ -143,6 +152,7 @@ def test_pairs_that_do_not_match(tmp_path):
     (source / "train/GOPR0001_11_00/blur/000048.png").unlink()
     Image.new("RGB", (5, 3)).save(source / "test/GOPR0001_11_00/blur/000047.png")
     Image.new("RGB", (5, 3)).save(source / "test/GOPR0001_11_00/blur/000048.png")
+    (source / "test" / ".DS_Store").write_bytes(b"")
     small = {"train": (3, 6), "test": (2, 4)}
     with mock.patch.object(BUILDERS["gopro"], "COUNTS", small):
         said = refused(tmp_path, "gopro/blur", source, "2 things are missing")

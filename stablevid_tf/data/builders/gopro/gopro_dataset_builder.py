@@ -35,6 +35,8 @@ class Builder(SequenceBuilder):
             splits[split] = {}
             for name in archive.names():
                 sharp = archive.names(f"{name}/sharp")
+                if not sharp:
+                    continue
                 splits[split][name] = {
                     feature: (archive, [f"{name}/{kind}/{n}" for n in sharp])
                     for feature, kind in (
