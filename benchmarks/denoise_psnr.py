@@ -134,7 +134,7 @@ def main():
             measure_drifting(name, options)
         return
 
-    from stablevid_tf.data.clip_dataset import list_videos
+    from stablevid_tf.data.list_videos import list_videos
 
     reference = references(options.reference)
     paths = list_videos(options.clips)

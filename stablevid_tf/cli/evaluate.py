@@ -142,7 +142,7 @@ def run(words, values):
         report=report,
     )
     paths = found.save(out)
-    print(found.protocol.describe())
+    print(found.protocol.describe(found.given))
     if found.left_out:
         total = len(found.rows) + len(found.left_out)
         print(f"{len(found.left_out)} of {total} clips are left out")

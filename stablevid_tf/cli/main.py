@@ -7,13 +7,14 @@ import warnings
 
 from absl import flags
 
-from stablevid_tf.cli import diagnose, evaluate, restore, zoo
+from stablevid_tf.cli import data, diagnose, evaluate, restore, zoo
 
 _COMMANDS = {
     "restore": restore,
     "diagnose": diagnose,
     "evaluate": evaluate,
     "zoo": zoo,
+    "data": data,
 }
 _USAGE = """\
 Restores videos with recurrent models that stay stable at any length.
@@ -26,6 +27,8 @@ Restores videos with recurrent models that stay stable at any length.
       PSNR and the like, measured as a paper does
   stablevid zoo list | card NAME
       the models there are
+  stablevid data list | build NAME --manual-dir DIR
+      datasets to train and test on, from what was downloaded by hand
 
 'stablevid COMMAND --help' tells a command's options."""
 

@@ -1,6 +1,6 @@
 """Data: video files in and out, and clips to train on."""
 
-from stablevid_tf.data import sequences
+from stablevid_tf.data import builders, sequences
 from stablevid_tf.data.camera_path import CameraPath
 from stablevid_tf.data.images_reader import ImageReader
 from stablevid_tf.data.images_writer import ImageWriter
@@ -17,12 +17,15 @@ __all__ = [
     "ClipDataset",
     "ImageReader",
     "ImageWriter",
+    "TfdsClips",
     "VideoError",
     "VideoFrame",
     "VideoInfo",
     "VideoReader",
     "VideoWriter",
+    "builders",
     "create_video",
+    "degradations",
     "noise_level",
     "open_video",
     "sequences",
@@ -35,4 +38,12 @@ def __getattr__(name):
         from stablevid_tf.data.clip_dataset import ClipDataset
 
         return ClipDataset
+    if name == "degradations":
+        import stablevid_tf.data.degradations as degradations
+
+        return degradations
+    if name == "TfdsClips":
+        from stablevid_tf.data.tfds_clips import TfdsClips
+
+        return TfdsClips
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

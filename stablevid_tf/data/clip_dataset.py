@@ -1,5 +1,3 @@
-import glob
-import hashlib
 import itertools
 import numbers
 import os
@@ -12,12 +10,11 @@ import keras
 import numpy as np
 
 from stablevid_tf.data.camera_path import CameraPath
-from stablevid_tf.data.images_reader import IMAGE_SUFFIXES
+from stablevid_tf.data.list_videos import key_of, list_videos
 from stablevid_tf.data.synthetic_motion import drift, follow, margin
 from stablevid_tf.data.video import open_video
 from stablevid_tf.data.video_error import VideoError
 
-_VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".ts")
 _FASTEST = 64
 
 
@@ -152,37 +149,42 @@ class ClipDataset(keras.utils.PyDataset):
         if cache is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="stablevid-")
             cache = self._temporary.name
-        self._videos = self._open(list_videos(source), Path(cache))
+        self._videos = self._open(source, Path(cache))
         starts = np.array([len(v) - self._length + 1 for v in self._videos], float)
         self._share = starts / starts.sum()
 
-    def _open(self, paths, cache):
+    def _open(self, source, cache):
+        paths = list_videos(source)
         cache.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             results = list(pool.map(lambda p: _decode(p, cache), paths))
-        videos, left_out = [], []
-        for path, result in zip(paths, results, strict=True):
+        return [results[place] for place in self._large_enough(paths, results)]
+
+    def _large_enough(self, names, results):
+        """Which of them give clips; what is left out is counted and said."""
+        large, left_out = [], []
+        for place, (name, result) in enumerate(zip(names, results, strict=True)):
             if isinstance(result, Exception):
                 left_out.append(str(result))
                 continue
             length, height, width, _ = result.shape
             if length < self._length or min(height, width) < self._side:
-                left_out.append(f"{path}: {length} frames of {width}x{height}")
+                left_out.append(f"{name}: {length} frames of {width}x{height}")
                 continue
-            videos.append(result)
+            large.append(place)
         if left_out:
             warnings.warn(
-                f"{len(left_out)} of {len(paths)} videos are left out (unreadable, or "
+                f"{len(left_out)} of {len(names)} videos are left out (unreadable, or "
                 f"smaller than {self._length} frames of {self._side}x{self._side}). "
                 f"First: {left_out[0]}",
-                stacklevel=3,
+                stacklevel=4,
             )
-        if not videos:
+        if not large:
             raise ValueError(
-                f"None of {len(paths)} videos gives clips of {self._length} frames of "
+                f"None of {len(names)} videos gives clips of {self._length} frames of "
                 f"{self._side}x{self._side} pixels. First: {left_out[0]}"
             )
-        return videos
+        return large
 
     def __len__(self):
         return self.steps
@@ -193,10 +195,7 @@ class ClipDataset(keras.utils.PyDataset):
     def __getitem__(self, index):
         random = np.random.default_rng([self.seed, self.epoch, index])
         chosen = random.choice(len(self._videos), self.batch_size, p=self._share)
-        clean = np.stack([self._clip(self._videos[v], random) for v in chosen])
-        clean = clean.astype("float32") / 255
-        if self.grey:
-            clean = clean @ np.array([[0.299], [0.587], [0.114]], "float32")
+        clean = self._floating([self._clip(self._videos[v], random) for v in chosen])
         if self.degrade is not None:
             pairs = [self._degraded(clip, random) for clip in clean]
             return tuple(np.stack(part) for part in zip(*pairs, strict=True))
@@ -213,6 +212,13 @@ class ClipDataset(keras.utils.PyDataset):
                 f"as many targets. Received: {len(degraded)} and {len(target)}"
             )
         return degraded.astype("float32"), target.astype("float32")
+
+    def _floating(self, clips):
+        """A batch in [0, 1], of clips in 0...255."""
+        clips = np.stack(clips).astype("float32") / 255
+        if self.grey:
+            clips = clips @ np.array([[0.299], [0.587], [0.114]], "float32")
+        return clips
 
     def _clip(self, video, random):
         length, height, width, _ = video.shape
@@ -233,62 +239,27 @@ class ClipDataset(keras.utils.PyDataset):
         return clip
 
 
-def list_videos(source):
-    """The videos below ``source``, sorted: files, and folders that hold frames.
-
-    Args:
-        source: see :class:`ClipDataset`.
-
-    Returns:
-        A list of paths, each fit for :func:`stablevid_tf.data.open_video`.
-    """
-    if isinstance(source, (list, tuple)):
-        return [video for one in source for video in list_videos(one)]
-    path = Path(source)
-    if not path.exists() and glob.has_magic(str(source)):
-        inside = sorted(Path(p) for p in glob.glob(str(source)))
-    elif not path.exists():
-        raise FileNotFoundError(f"{source}: there is no such file or folder")
-    elif not path.is_dir():
-        return [path]
-    else:
-        inside = sorted(path.iterdir())
-    if path.is_dir() and any(p.suffix.lower() in IMAGE_SUFFIXES for p in inside):
-        return [path]
-    found = []
-    for p in inside:
-        if p.is_dir():
-            images = any(q.suffix.lower() in IMAGE_SUFFIXES for q in p.iterdir())
-            found += [p] if images else []
-        elif p.suffix.lower() in _VIDEO_SUFFIXES:
-            found.append(p)
-    if not found:
-        raise FileNotFoundError(
-            f"{source}: no video file ({', '.join(_VIDEO_SUFFIXES)}) and no folder of "
-            f"images ({', '.join(IMAGE_SUFFIXES)}) in it"
-        )
-    return found
-
-
 def _decode(path, cache):
     """Raw frames of a video as a memory map, or the error that reading it gave."""
     try:
-        kept = cache / f"{_key(path)}.npy"
+        kept = cache / f"{key_of(path)}.npy"
         if not kept.exists():
             with open_video(path) as video:
-                frames = np.stack([frame.image for frame in video])
-            partial = kept.with_suffix(f".{os.getpid()}.partial")
-            with open(partial, "wb") as file:
-                np.save(file, frames)
-            os.replace(partial, kept)
+                keep(kept, np.stack([frame.image for frame in video]))
         return np.load(kept, mmap_mode="r")
     except (VideoError, ValueError, FileNotFoundError) as error:
         return error
 
 
-def _key(path):
-    """A name for a video as it is now: another when it changes."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    digest = hashlib.sha256(repr((str(path.resolve()), stamp)).encode())
-    return f"{path.stem}-{digest.hexdigest()[:16]}"
+def keep(path, frames):
+    """Writes an array's file, whole or not at all."""
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            np.save(file, frames)
+        os.replace(partial, path)
+    except OSError as error:
+        reason = f"{os.strerror(error.errno)} ({frames.nbytes} bytes)"
+        raise OSError(error.errno, reason, str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -52,7 +52,7 @@ class ImageReader:
     """
 
     def __init__(self, paths, rate=None):
-        self._paths = sorted(map(Path, paths), key=_natural)
+        self._paths = sorted(map(Path, paths), key=natural)
         if not self._paths:
             raise ValueError("no image files were given")
         rate = _rate(24 if rate is None else rate)
@@ -82,24 +82,41 @@ class ImageReader:
         """Nothing is held open; for the same interface as `VideoReader`."""
 
     def _read(self, path):
-        try:
-            # An open file, since FFmpeg reads patterns into names such as a%02d.
-            with path.open("rb") as file, av.open(file) as container:
-                frame = next(container.decode(video=0))
-        except (av.FFmpegError, StopIteration, IndexError) as error:
-            raise VideoError(f"{path}: not an image that can be read") from error
-        self._warn_of_losses(path, frame.format)
-        colour = colour_of(frame, still=True)
-        image = to_rgb(frame, colour, self._reformatter)
-        return upright(image, display_matrix(frame)), colour
-
-    def _warn_of_losses(self, path, pixel_format):
-        bits = max(c.bits for c in pixel_format.components)
-        alpha = any(c.is_alpha for c in pixel_format.components)
-        if (bits > 8 or alpha) and not self._warned:
-            what = "transparency is dropped" if alpha else f"{bits} bits become 8"
-            warnings.warn(f"{path}: {what}", stacklevel=3)
+        # An open file, since FFmpeg reads patterns into names such as a%02d.
+        with path.open("rb") as file:
+            image, colour, lost = decode_image(file, path, self._reformatter)
+        if lost and not self._warned:
+            warnings.warn(f"{path}: {lost}", stacklevel=3)
             self._warned = True
+        return image, colour
+
+
+def decode_image(file, name, reformatter):
+    """A picture as it is seen: upright, in RGB.
+
+    Args:
+        file: a binary file of any format of ``IMAGE_SUFFIXES``.
+        name: what it is called, for messages.
+        reformatter: PyAV's ``VideoReformatter``, kept from picture to picture.
+
+    Returns:
+        [H, W, 3] uint8; its colour; what it lost, in words, or None.
+
+    Raises:
+        VideoError: it is no image.
+    """
+    try:
+        with av.open(file) as container:
+            frame = next(container.decode(video=0))
+    except (av.FFmpegError, StopIteration, IndexError) as error:
+        raise VideoError(f"{name}: not an image that can be read") from error
+    bits = max(c.bits for c in frame.format.components)
+    lost = f"{bits} bits become 8" if bits > 8 else None
+    if any(c.is_alpha for c in frame.format.components):
+        lost = "transparency is dropped"
+    colour = colour_of(frame, still=True)
+    image = to_rgb(frame, colour, reformatter)
+    return upright(image, display_matrix(frame)), colour, lost
 
 
 def _rate(value):
@@ -115,6 +132,7 @@ def _rate(value):
     return rate
 
 
-def _natural(path):
+def natural(path):
+    """Sorts names as people count: `f2.png` before `f10.png`."""
     parts = re.split(r"(\d+)", str(path))
     return [int(p) if p.isdigit() else p for p in parts]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stablevid_tf.data import degradations
-from stablevid_tf.data.clip_dataset import list_videos
+from stablevid_tf.data.list_videos import list_videos
 from stablevid_tf.data.video import open_video
 from stablevid_tf.data.video_error import VideoError
 

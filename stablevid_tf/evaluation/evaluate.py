@@ -108,7 +108,8 @@ def evaluate(
             f"Not one of {len(clips)} clips could be measured. First: {left_out[0]}"
         )
     name = name or getattr(model, "name", type(model).__name__)
-    return EvaluationResult(protocol, name, rows, curves, pictures, left_out)
+    given = truth is not None
+    return EvaluationResult(protocol, name, rows, curves, pictures, left_out, given)
 
 
 class _Meter:

@@ -33,6 +33,7 @@ class EvaluationResult:
         profiles: ``{clip: [2 T + 4, W, C]}``, if asked for: the middle row of the truth
             over time, a gap, and below it that of the restored clip.
         left_out: why, for each clip that could not be measured.
+        given: whether the spoilt clips were given beside the truth.
     """
 
     protocol: Protocol
@@ -41,6 +42,7 @@ class EvaluationResult:
     curves: dict
     profiles: dict
     left_out: list
+    given: bool = False
 
     @property
     def mean(self):

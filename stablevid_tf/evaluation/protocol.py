@@ -64,15 +64,20 @@ class Protocol:
     def _colour(self):
         return "_y" if self.y else "_rgb"
 
-    def describe(self):
-        """The protocol in one sentence, and what was left open."""
+    def describe(self, given=False):
+        """The protocol in a sentence or two.
+
+        Args:
+            given: whether the spoilt clips were given beside the truth.
+        """
         what = "luma (BT.601, studio range)" if self.y else "RGB"
         if self.crop:
             what += f", {self.crop} pixels left out at each border"
-        given = ", ".join(f"{k}={v!r}" for k, v in self.settings.items())
+        settings = ", ".join(f"{k}={v!r}" for k, v in self.settings.items())
+        spoilt = "spoilt clips as given" if given else f"{self.degradation}({settings})"
         count = "every frame" if self.frames is None else f"the first {self.frames}"
         text = (
-            f"{self.name}: {self.task}, {self.degradation}({given}), {count} of each "
-            f"clip, {what}, mean over clips. {self.source}."
+            f"{self.name}: {self.task}, {spoilt}, {count} of each clip, {what}, mean "
+            f"over clips. {self.source}."
         )
         return f"{text} {self.open}".strip()

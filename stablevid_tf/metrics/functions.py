@@ -34,14 +34,16 @@ def prepare(a, b, y, crop):
         )
     if crop:
         a, b = (x[..., crop:-crop, crop:-crop, :] for x in (a, b))
-    if y:
-        if a.shape[-1] != 3:
-            raise ValueError(
-                f"Luma needs RGB frames. Received {a.shape[-1]} channels: use y=False."
-            )
-        weights = ops.cast(np.array(_LUMA)[:, None], a.dtype)
-        a, b = (ops.matmul(x, weights) + _LUMA_OFFSET for x in (a, b))
-    return a, b
+    return (_luma(a) + _LUMA_OFFSET, _luma(b) + _LUMA_OFFSET) if y else (a, b)
+
+
+def _luma(x):
+    """The weighted sum of RGB, without the offset."""
+    if x.shape[-1] != 3:
+        raise ValueError(
+            f"Luma needs RGB frames. Received {x.shape[-1]} channels: use y=False."
+        )
+    return ops.matmul(x, ops.cast(np.array(_LUMA)[:, None], x.dtype))
 
 
 def psnr(a, b, y=False, crop=0):
@@ -62,8 +64,10 @@ def psnr(a, b, y=False, crop=0):
         >>> [round(float(p), 3) for p in metrics.psnr(a, b)]
         [20.0, 20.0]
     """
-    a, b = prepare(a, b, y, crop)
-    return -10.0 * ops.log10(ops.mean((a - b) ** 2, axis=(-3, -2, -1)))
+    a, b = prepare(a, b, False, crop)
+    # The luma of the difference: small ones keep their digits in float32.
+    difference = _luma(a - b) if y else a - b
+    return -10.0 * ops.log10(ops.mean(difference**2, axis=(-3, -2, -1)))
 
 
 def ssim(a, b, y=False, crop=0):

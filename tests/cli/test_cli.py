@@ -46,7 +46,7 @@ def same(monkeypatch):
 def test_help_is_quick_and_loads_neither_keras_nor_tensorflow(tmp_path):
     code = (
         "import sys; from stablevid_tf.cli.main import main\n"
-        "for words in ('', 'restore', 'diagnose', 'evaluate', 'zoo'):\n"
+        "for words in ('', 'restore', 'diagnose', 'evaluate', 'zoo', 'data'):\n"
         "    assert main([*words.split(), '--help']) == 0\n"
         "assert not {'keras', 'tensorflow', 'av', 'numpy'} & set(sys.modules)"
     )
@@ -56,7 +56,7 @@ def test_help_is_quick_and_loads_neither_keras_nor_tensorflow(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "stablevid restore IN OUT --model NAME" in done.stdout
     for option in ("--crf", "--[no]lossless", "--[no]overwrite", "--model",
-                   "--look_ahead", "--tile", "--overlap"):  # fmt: skip
+                   "--look_ahead", "--tile", "--overlap", "--manual-dir"):  # fmt: skip
         assert option in done.stdout
 
 
@@ -217,6 +217,10 @@ def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
         ("restore in out.mp4 --model x --rate fast", 1, "frames per second"),
         ("zoo", 2, "'list' or 'card NAME'"),
         ("zoo card", 2, "'list' or 'card NAME'"),
+        ("data", 2, "'list' or 'build NAME --manual-dir DIR'"),
+        ("data build vid4", 2, "needs --manual-dir DIR"),
+        ("data build vid5 --manual-dir in", 1, "no dataset 'vid5'; there are gopro"),
+        ("data build vid4 --manual-dir none", 1, "none: no such folder. Needed: "),
     ],
 )
 def test_errors_are_one_line(folder, capsys, words, status, message):
@@ -292,6 +296,32 @@ def test_the_zoo_is_listed_and_an_unknown_entry_says_the_nearest(folder, capsys)
         shown = capsys.readouterr().err
         assert zoo.names()[0] in shown.replace(misspelt, "")
         assert shown.count("\n") == 1
+
+
+def test_datasets_are_listed_and_built(folder, capsys):
+    from stablevid_tf.data import builders
+
+    assert main(["data", "list"]) == 0
+    assert capsys.readouterr().out.split()[0] == "gopro"
+    words = ["data", "build", "video_folder", "--manual-dir", "in"]
+    assert main([*words, "--data-dir", "built"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "built/video_folder/1.0.0: train 1\n"
+    made = builders.builder("video_folder", "built")
+    (example,) = made.as_dataset("train")
+    assert len(example["video"]) == len(os.listdir("in"))
+    # An incomplete set: refused in one line, then built in part with a note.
+    os.makedirs("four/walk")
+    for t in range(47):
+        Image.new("RGB", (4, 4)).save(f"four/walk/{t}.png")
+    words = ["data", "build", "vid4", "--manual-dir", "four", "--data-dir", "built"]
+    assert main(words) == 1
+    shown = capsys.readouterr()
+    assert "3 things are missing" in shown.err and shown.err.count("\n") == 1
+    assert main([*words, "--partial"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "built/vid4/1.0.0: test 1\n"
+    assert "vid4/1.0.0 is built in part" in shown.err
 
 
 def test_diagnose_a_cell_by_its_import_path(folder, capsys):

@@ -189,6 +189,8 @@ def test_truths_from_a_folder(folder, clips, tmp_path):
         for name, clip in clips.items()
     }  # fmt: skip
     check(found, wanted)
+    said = found.protocol.describe(found.given)
+    assert said.startswith("rirn: deblurring, spoilt clips as given, every frame")
 
 
 def test_what_is_measured_besides(folder, clips):

@@ -179,6 +179,18 @@ def test_train_on_folder(tmp_path, clips, capsys):
         assert numerics.conv_norm(kernel, 16) <= 2.0
 
 
+def test_train_tfds(tmp_path, clips, capsys):
+    built, run = tmp_path / "datasets", tmp_path / "run"
+    words = [str(clips), "--data-dir", str(built), "--run", str(run)]
+    words += ["--features", "4", "--size", "16", "--frames", "3", "--epochs", "2"]
+    example("train_tfds").main([*words, "--steps", "5"])
+    said = capsys.readouterr().out
+    losses = [x.split("loss: ")[1].split()[0] for x in said.split("\n") if "loss" in x]
+    assert len(losses) == 2 and float(losses[1]) < float(losses[0])
+    assert (built / "video_folder" / "1.0.0" / "dataset_info.json").is_file()
+    assert {path.name for path in run.iterdir()} >= {"model.keras", "folded.keras"}
+
+
 def test_constrain_own_model(clips, capsys):
     module = example("constrain_own_model")
     words = [str(clips), "--features", "8", "--epochs", "3"]

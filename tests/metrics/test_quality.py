@@ -66,6 +66,19 @@ def test_functions_are_scikit_images(pair, ours, theirs, tolerance, dtype):
     np.testing.assert_allclose(found, truth, atol=tolerance)
 
 
+@pytest.mark.parametrize("brightness", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("noise", [0.001, 0.03])
+def test_float32_frames_agree_to_1e_5(random, brightness, noise):
+    # The same float32 frames on both sides: what is left is our arithmetic.
+    a = (brightness + noise * random.normal(size=(48, 40, 3))).astype("float32")
+    b = (a + noise * random.normal(size=a.shape)).astype("float32")
+    for ours, theirs, _ in CASES:
+        for y in (False, True):
+            pair = [x.astype("float64") for x in (a, b)]
+            truth = theirs(*(map(luma, pair) if y else pair))
+            assert float(ours(a, b, y=y)) == pytest.approx(truth, abs=1e-5)
+
+
 @pytest.mark.parametrize("ours, theirs, tolerance", CASES)
 def test_luma_and_crop(pair, ours, theirs, tolerance):
     a, b = pair
