@@ -157,8 +157,9 @@ class VideoWriter:
         options = {"crf": str(crf)}
         if self._webm:
             return options | {"b": "0", "cpu-used": "4", "row-mt": "1"}
-        # As small and as exact as the default preset, in half the time.
-        return options | {"preset": "fast"}
+        # As small and as exact as the default preset, in half the time; and chroma said
+        # to lie where it is written, else players shift it by half a pixel.
+        return options | {"preset": "fast", "x264-params": "chromaloc=1"}
 
     def _exact(self):
         """So that MP4 and MOV hold the start of the video exactly, not to 1 ms."""

@@ -9,6 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from stablevid_tf.data.video import create_video, open_video
 from stablevid_tf.data.video_error import VideoError
@@ -109,6 +110,26 @@ def test_any_frame_size(tmp_path, clips, size, suffix, chroma):
     inside = np.s_[6::16, 6::16]
     error = np.abs(frames[0].image[inside].astype(int) - image[inside])
     assert error.mean() < 4 if error.size else True
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_halved_colour_stays_in_its_place(tmp_path, clips, suffix, random):
+    info, _ = read(clips.make(tmp_path / "in.mp4", clips.moving(1)))
+    smooth = gaussian_filter(random.random((64, 64, 3)), (4, 4, 0))
+    smooth = (smooth - smooth.min()) / np.ptp(smooth)
+
+    def written(image, name):
+        path = tmp_path / f"{name}{suffix}"
+        with VideoWriter(path, replace(info, chroma="420"), crf=2) as out:
+            out.write(image, 0)
+        return read(path)[1][0].image / 255
+
+    red_less_green = np.array([1.0, -1.0, 0.0])
+    mirrored = written(smooth[:, ::-1], "mirrored")
+    apart = np.abs((mirrored - written(smooth, "upright")[:, ::-1]) @ red_less_green)
+    # Half a pixel's shift, either way.
+    half = np.abs(np.diff(smooth @ red_less_green, axis=1)).mean()
+    assert apart.mean() < half / 4
 
 
 def test_pixel_aspect_is_kept_and_turned(tmp_path, clips):
