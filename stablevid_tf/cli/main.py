@@ -17,8 +17,8 @@ Restores videos with recurrent models that stay stable at any length.
       a video file, a folder of images or a quoted pattern, into a video or a folder
   stablevid diagnose MODEL
       whether a model may run for hours: every test, and one report
-  stablevid zoo list | card NAME
-      the models there are
+  stablevid zoo list | card NAME | pull NAME | publish FOLDER USER/REPOSITORY
+      the models there are, and those on the Hugging Face Hub
 
 'stablevid COMMAND --help' tells a command's options."""
 
@@ -52,7 +52,7 @@ def main(argv=None):
         return _fail(f"{error}; see stablevid {words[0]} --help", 2)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was written", 130)
-    except (OSError, ValueError, LookupError, MemoryError) as error:
+    except (ImportError, OSError, ValueError, LookupError, MemoryError) as error:
         # A KeyError shows its message quoted.
         text = error.args[0] if isinstance(error, KeyError) else error
         return _fail(str(text) or type(error).__name__, 1)

@@ -215,8 +215,8 @@ def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
         ("restore in out.gif --model x", 1, "a video is written to .mp4"),
         ("restore in out.mp4 --model none.keras", 1, "none.keras: no such file"),
         ("restore in out.mp4 --model x --rate fast", 1, "frames per second"),
-        ("zoo", 2, "'list' or 'card NAME'"),
-        ("zoo card", 2, "'list' or 'card NAME'"),
+        ("zoo", 2, "'list', 'card NAME'"),
+        ("zoo card", 2, "'list', 'card NAME'"),
     ],
 )
 def test_errors_are_one_line(folder, capsys, words, status, message):
