@@ -230,12 +230,6 @@ def _in_plain_words(hub, what):
         ) from error
 
 
-def sha256_of(path):
-    """The sha256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _remove(path):
     """A file of the cache, and what it links to."""
     target = path.resolve()
