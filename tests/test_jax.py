@@ -103,12 +103,18 @@ for case in CASES:
         certificate = diagnostics.certify(folded)
         found["gains"] = np.array([loop.gain for loop in certificate.loops])
         field = diagnostics.temporal_receptive_field(
-            folded, tau=2, size=8, iterations=2
+            folded, tau=3, size=8, iterations=2
         )
         found["field"] = field.outputs
         clips = ClipDataset(f"{folder}/clips", frames=2, size=8, batch_size=2, steps=1)
         found["clip"] = clips[0][0]
-        model.fit(clips, epochs=1, verbose=0, callbacks=[Resume(f"{folder}/run", clips)])
+        resume = Resume(f"{folder}/run", clips)
+        model.step(frames[:, 0], model.initial_state(frames[:, 0]))
+        model.fit(clips, epochs=1, verbose=0, callbacks=[resume])
+        # A step that was compiled before training follows it.
+        step, _ = model.step(frames[:, 0], model.initial_state(frames[:, 0]))
+        found["stepped_on"] = step
+        found["trained_on"] = model(frames[:, :1])[:, 0]
     np.savez(f"{folder}/{case}.npz", **found)
 """
 )
@@ -180,6 +186,8 @@ def test_streaming_scanning_and_measuring(folder, case):
     np.testing.assert_allclose(there["gains"], gains, rtol=1e-5)
     assert max(gains) <= 0.95
     assert np.isfinite(there["field"]).all()
+    np.testing.assert_allclose(there["stepped_on"], there["trained_on"], **CLOSE)
+    assert np.abs(there["trained_on"] - there["trained"][:, 0]).max() > 1e-4
     # The same clips, and a run that can be resumed.
     clips = ClipDataset(folder / "clips", frames=2, size=8, batch_size=2, steps=1)
     np.testing.assert_array_equal(there["clip"], clips[0][0])

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import keras
 
 __all__ = [
     "XLA_PAYS",
@@ -63,9 +64,20 @@ def jvp(function, x, tangent):
     return jax.jvp(function, (x,), (tangent,))
 
 
-def compile(function):
-    """``function``, compiled once per set of input shapes."""
-    return jax.jit(function)
+def compile(function, variables=()):
+    """``function``, compiled once per set of input shapes.
+
+    Variables of Keras that it reads and that change between calls are to be given:
+    the values of others become constants.
+    """
+
+    @jax.jit
+    def pure(values, *arguments):
+        mapping = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*arguments)
+
+    return lambda *arguments: pure([v.value for v in variables], *arguments)
 
 
 def scan(step, state, xs, unroll=None, assigns=False):

@@ -84,8 +84,11 @@ def jvp(function, x, tangent):
     return value, tf.nest.pack_sequence_as(value, products)
 
 
-def compile(function):
-    """``function`` as a graph, traced once per set of input shapes."""
+def compile(function, variables=()):
+    """``function`` as a graph, traced once per set of input shapes.
+
+    Graphs read variables as they are: ``variables`` is for JAX, which must know.
+    """
     return tf.function(function, jit_compile=False)
 
 
