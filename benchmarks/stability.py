@@ -61,7 +61,7 @@ def main():
     for name, weights in cases:
         start = time.perf_counter()
         if name:
-            entry = entries.read(entries.folder_of(name))
+            _, entry = entries.find(name)
             given = {"sigma": entry["input"]["sigma"]}
             model = zoo.load(name)
         else:

@@ -85,16 +85,20 @@ def jvp(function, x, tangent):
     return value, tf.nest.pack_sequence_as(value, products)
 
 
-def compile(function):
-    """``function`` as a graph, traced once per set of input shapes."""
+def compile(function, variables=()):
+    """``function`` as a graph, traced once per set of input shapes.
+
+    Graphs read variables as they are: ``variables`` is for JAX, which must know.
+    """
     return tf.function(function, autograph=False, jit_compile=False)
 
 
-def scan(step, state, xs, unroll=None):
+def scan(step, state, xs, unroll=None, assigns=False):
     """``state, y = step(state, x)`` over the first axis of ``xs``.
 
     ``state`` and ``xs`` are nests of tensors; ``y`` is one tensor. Returns the last
     state and the stacked outputs. Up to ``unroll`` steps stand in the graph one by one.
+    Steps may assign to variables: ``assigns`` is for JAX, which must know.
     """
     pack, flatten = tf.nest.pack_sequence_as, tf.nest.flatten
     at = lambda i: tf.nest.map_structure(lambda x: x[i], xs)  # noqa: E731

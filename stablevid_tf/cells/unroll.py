@@ -1,5 +1,6 @@
 """Running a cell over time."""
 
+import keras
 from keras import ops
 
 from stablevid_tf import backend
@@ -50,5 +51,12 @@ def unroll(cell, frames, state=None, training=False):
         return state, restored
 
     seen = tuple(ops.moveaxis(x, 1, 0) for x in clip)
-    state, restored = backend.scan(step, state, seen)
+    moves = training and _has_statistics(cell)
+    state, restored = backend.scan(step, state, seen, assigns=moves)
     return ops.moveaxis(restored, 0, 1), state
+
+
+def _has_statistics(cell):
+    """Whether training moves variables at every frame."""
+    layers = cell._flatten_layers()
+    return any(isinstance(each, keras.layers.BatchNormalization) for each in layers)

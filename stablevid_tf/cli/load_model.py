@@ -10,9 +10,9 @@ def load_model(name):
     """A model by the name a person types.
 
     Args:
-        name: an entry of the zoo, a folder with one, a `.keras` file, or an import
-            path `package.module:name` of a model, a cell, or something that makes one
-            when called without arguments.
+        name: an entry of the zoo, a folder with one, `hf://user/repository@revision`,
+            a `.keras` file, or an import path `package.module:name` of a model, a
+            cell, or something that makes one when called without arguments.
 
     Raises:
         FileNotFoundError: no such `.keras` file.
@@ -27,7 +27,7 @@ def load_model(name):
         from stablevid_tf import zoo
     if name.endswith(".keras"):
         return keras.saving.load_model(name, compile=False)
-    if ":" in name and not Path(name).exists():
+    if ":" in name and not name.startswith("hf://") and not Path(name).exists():
         return _imported(name)
     return zoo.load(name)
 
@@ -37,7 +37,7 @@ def noise_of(name):
     from stablevid_tf.zoo import entries
 
     try:
-        entry = entries.read(entries.folder_of(name))
+        _, entry = entries.find(name)
     except ValueError:
         return None
     return entry.get("input", {}).get("sigma")

@@ -25,8 +25,8 @@ Restores videos with recurrent models that stay stable at any length.
       whether a model may run for hours: every test, and one report
   stablevid evaluate MODEL DATA --protocol NAME
       PSNR and the like, measured as a paper does
-  stablevid zoo list | card NAME
-      the models there are
+  stablevid zoo list | card NAME | pull NAME | publish FOLDER USER/REPOSITORY
+      the models there are, and those on the Hugging Face Hub
   stablevid data list | build NAME --manual-dir DIR
       datasets to train and test on, from what was downloaded by hand
 
@@ -62,7 +62,7 @@ def main(argv=None):
         return _fail(f"{error}; see stablevid {words[0]} --help", 2)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was written", 130)
-    except (OSError, ValueError, LookupError, MemoryError) as error:
+    except (ImportError, OSError, ValueError, LookupError, MemoryError) as error:
         # A KeyError shows its message quoted.
         text = error.args[0] if isinstance(error, KeyError) else error
         return _fail(str(text) or type(error).__name__, 1)

@@ -146,9 +146,9 @@ class ReparametrisedConv2D(keras.layers.Layer):
             name=self.name,
         )
         conv.build((None, None, None, self.input_spec.axes[-1]))
-        conv.kernel.assign(kernel)
+        conv.kernel.assign(ops.copy(kernel))
         if self.use_bias:
-            conv.bias.assign(self.bias)
+            conv.bias.assign(ops.copy(self.bias))
         return conv
 
     def compute_output_shape(self, input_shape):

@@ -121,7 +121,7 @@ class RecurrentRestorer(Restorer):
         frame = ops.convert_to_tensor(frame)
         self.check(frame, 4, "[batch, height, width, channels]")
         if self._compiled_step is None:
-            self._compiled_step = backend.compile(self._step)
+            self._compiled_step = backend.compile(self._step, self.cell.variables)
         return self._compiled_step(frame, state)
 
     def _step(self, frame, state):

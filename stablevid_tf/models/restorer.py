@@ -131,9 +131,9 @@ class Restorer(keras.Model):
             )
         kernels = folded_kernels(self.network)
         for mine, other in zip(convs(self.network), convs(twin.network), strict=True):
-            other.kernel.assign(kernels.get(mine, mine.kernel))
+            other.kernel.assign(ops.copy(kernels.get(mine, mine.kernel)))
             if mine.use_bias:
-                other.bias.assign(mine.bias)
+                other.bias.assign(ops.copy(mine.bias))
         _copy_rest(self.network, twin.network)
         return twin
 
@@ -144,11 +144,11 @@ class Restorer(keras.Model):
         """
         for mine, other in zip(convs(self.network), convs(folded.network), strict=True):
             if hasattr(mine, "adopt"):
-                mine.adopt(other.kernel)
+                mine.adopt(ops.copy(other.kernel))
             else:
-                mine.kernel.assign(other.kernel)
+                mine.kernel.assign(ops.copy(other.kernel))
             if mine.use_bias:
-                mine.bias.assign(other.bias)
+                mine.bias.assign(ops.copy(other.bias))
         _copy_rest(folded.network, self.network)
 
     def get_config(self):
@@ -192,8 +192,10 @@ def _plain(config):
 
 def _copy_rest(source, target):
     """Copy what is no convolution's: batch normalisation's scales and statistics."""
+    # Copied, here and above: on JAX two variables would share one buffer, which the
+    # training of either one gives away.
     for mine, other in zip(_rest(source), _rest(target), strict=True):
-        other.assign(mine)
+        other.assign(ops.copy(mine))
 
 
 def _rest(layer):

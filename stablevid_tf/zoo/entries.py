@@ -1,8 +1,18 @@
 """Where entries are, and what their folders hold."""
 
 import difflib
+import math
 import tomllib
 from pathlib import Path
+
+from stablevid_tf import hub
+from stablevid_tf.zoo.front_matter import body_of
+
+# Beside the weights, whose file model.toml names.
+FILES = ("model.toml", "README.md", "train.py", "pinned.npz")
+_HUB = "hf://"
+_LARGEST = 10_000
+_PINNED = ("repository", "revision")
 
 _HERE = Path(__file__).resolve().parent
 
@@ -23,6 +33,42 @@ def names():
     """
     found = {p.parent.name for s in _shelves() for p in s.glob("*/model.toml")}
     return sorted(found)
+
+
+def address(name):
+    """Repository and revision of ``hf://user/repository@revision``; None of others.
+
+    Raises:
+        ValueError: it begins with ``hf://`` and has another form.
+    """
+    if not str(name).startswith(_HUB):
+        return None
+    repository, at, revision = str(name)[len(_HUB) :].partition("@")
+    if not at or not revision or repository.count("/") != 1:
+        raise ValueError(
+            "An entry on the Hub is named hf://user/repository@revision, with a commit "
+            f"or a tag as the revision. Received: {name!r}"
+        )
+    return {"repository": repository, "revision": revision}
+
+
+def find(name):
+    """An entry's folder, and the contents of its ``model.toml``.
+
+    Args:
+        name: an entry's name, a folder, or ``hf://user/repository@revision``, of which
+            the description is fetched and ``["hub"]`` tells where from.
+
+    Raises:
+        ValueError: there is none, or its description is none.
+        OSError: as :func:`stablevid_tf.hub.fetch`.
+    """
+    at = address(name)
+    if at is None:
+        folder = folder_of(name)
+        return folder, read(folder)
+    toml = hub.fetch(at["repository"], "model.toml", at["revision"], None)
+    return toml.parent, read(toml.parent) | {"hub": at}
 
 
 def folder_of(name):
@@ -51,7 +97,8 @@ def read(folder):
     """The contents of an entry's ``model.toml``, a dict.
 
     Raises:
-        ValueError: it is not TOML, or lacks what every entry needs.
+        ValueError: it is not TOML, lacks what every entry needs, or asks for more than
+            plain data.
     """
     path = Path(folder) / "model.toml"
     try:
@@ -61,24 +108,61 @@ def read(folder):
     for key in ("architecture", "weights"):
         if key not in entry:
             raise ValueError(f"{path} lacks {key!r}, which every entry names.")
+    for table, keys in (("weights", ("file", "sha256")), ("hub", _PINNED)):
+        if table not in entry and table != "weights":
+            continue
+        found = entry[table]
+        if not isinstance(found, dict) or any(
+            not isinstance(found.get(key), str) for key in keys
+        ):
+            raise ValueError(
+                f"[{table}] in {path} needs {' and '.join(keys)}, strings. "
+                f"Received: {found!r}"
+            )
+    hub.check_file_name(entry["weights"]["file"])
+    for table in ("arguments", "constraint"):
+        _check_plain(entry.get(table, {}), f"[{table}] in {path}")
     return entry
 
 
+def _check_plain(table, where):
+    """Raise unless a table holds nothing but numbers, strings and booleans."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{where} must be a table. Received: {table!r}")
+    for name, value in table.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and not (math.isfinite(value) and abs(value) <= _LARGEST):
+            raise ValueError(
+                f"{name} of {where} must be finite and at most {_LARGEST}. "
+                f"Received: {value!r}"
+            )
+        if not isinstance(value, bool | int | float | str):
+            raise ValueError(
+                f"{where} takes numbers, strings and booleans alone. "
+                f"Received: {name}={value!r}"
+            )
+
+
 def card(name):
-    """An entry's model card: Markdown.
+    """An entry's model card: Markdown, without the front matter that the Hub reads.
 
     Args:
-        name: an entry's name, or a folder.
+        name: an entry's name, a folder, or ``hf://user/repository@revision``.
 
     Raises:
         ValueError: there is no such entry.
+        OSError: as :func:`stablevid_tf.hub.fetch`.
 
     Example:
         >>> from stablevid_tf import zoo
         >>> "PSNR" in zoo.card("tiny")
         True
     """
-    path = folder_of(name) / "README.md"
+    at = address(name)
+    if at is None:
+        path = folder_of(name) / "README.md"
+    else:
+        path = hub.fetch(at["repository"], "README.md", at["revision"], None)
     if not path.is_file():
         raise ValueError(f"{path.parent} has no README.md, and so no card.")
-    return path.read_text(encoding="utf-8")
+    return body_of(path.read_text(encoding="utf-8"))

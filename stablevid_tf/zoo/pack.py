@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
+from stablevid_tf.hub import sha256_of
 from stablevid_tf.zoo.entries import read
-from stablevid_tf.zoo.load import load, plain_model, sha256
+from stablevid_tf.zoo.front_matter import with_front_matter
+from stablevid_tf.zoo.load import load, plain_model
 
 
 def pack(folder, weights):
     """Put trained weights into an entry's folder.
 
-    Puts the weights alone there, their sha256 into ``model.toml``, and a tiny input
-    with its output into ``pinned.npz``, by which a later version can be checked.
+    Puts the weights alone there, their sha256 into ``model.toml``, a tiny input with
+    its output into ``pinned.npz``, by which a later version can be checked, and the
+    front matter that the Hub reads at the head of the card.
 
     Args:
         folder: the entry's folder, with a ``model.toml``.
@@ -38,7 +41,7 @@ def pack(folder, weights):
     try:
         # Written anew: a compiled model's file holds the optimiser's state too.
         plain_model(entry, weights).save_weights(target, overwrite=True)
-        line = f'sha256 = "{sha256(target)}"'
+        line = f'sha256 = "{sha256_of(target)}"'
         toml.write_text(re.sub(r'^sha256 = ".*"$', line, text, flags=re.M))
         model = load(folder)
     except BaseException:
@@ -52,4 +55,8 @@ def pack(folder, weights):
     np.savez_compressed(
         folder / "pinned.npz", input=frames, output=model.predict(frames, verbose=0)
     )
+    card = folder / "README.md"
+    if card.is_file():
+        text = card.read_text(encoding="utf-8")
+        card.write_text(with_front_matter(text, entry), encoding="utf-8")
     return model
