@@ -180,7 +180,7 @@ class BasicVSR(RecurrentVideoCell):
         ]
 
     def _flows(self, seen, first):
-        """From each frame to the one before it (``first``: the first's), all at once."""
+        """From each frame to the one before it; ``first``: before the first."""
         before = ops.concatenate([first[None], seen[:-1]], axis=0)
         time, batch, *image = ops.shape(seen)
         pairs = (ops.reshape(x, (time * batch, *image)) for x in (seen, before))

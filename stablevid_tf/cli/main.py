@@ -7,9 +7,9 @@ import warnings
 
 from absl import flags
 
-from stablevid_tf.cli import diagnose, restore, zoo
+from stablevid_tf.cli import diagnose, restore, train, zoo
 
-_COMMANDS = {"restore": restore, "diagnose": diagnose, "zoo": zoo}
+_COMMANDS = {"restore": restore, "diagnose": diagnose, "zoo": zoo, "train": train}
 _USAGE = """\
 Restores videos with recurrent models that stay stable at any length.
 
@@ -19,6 +19,8 @@ Restores videos with recurrent models that stay stable at any length.
       whether a model may run for hours: every test, and one report
   stablevid zoo list | card NAME
       the models there are
+  stablevid train RECIPE
+      a model of the zoo again, on videos of yours; or a script
 
 'stablevid COMMAND --help' tells a command's options."""
 
@@ -42,7 +44,9 @@ def main(argv=None):
         allowed = ", ".join(_COMMANDS)
         return _fail(f"no command {words[0]!r}; there are {allowed}", 2)
     options = command.options()
-    if {"-h", "--help"} & set(words[1:]):
+    # A command that runs another program leaves that its own --help.
+    own = words[1:2] if getattr(command, "PASSES_ON", False) else words[1:]
+    if {"-h", "--help"} & set(own):
         print(command.USAGE, options.module_help(command.__name__), sep="\n")
         return 0
     _quieten()
@@ -52,7 +56,7 @@ def main(argv=None):
         return _fail(f"{error}; see stablevid {words[0]} --help", 2)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was written", 130)
-    except (OSError, ValueError, LookupError, MemoryError) as error:
+    except (OSError, ValueError, LookupError, MemoryError, ArithmeticError) as error:
         # A KeyError shows its message quoted.
         text = error.args[0] if isinstance(error, KeyError) else error
         return _fail(str(text) or type(error).__name__, 1)

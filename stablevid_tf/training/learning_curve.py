@@ -39,7 +39,7 @@ class LearningCurve(keras.callbacks.Callback):
 
 
 def read(log):
-    """The quantities in a log, ``{name: {epoch: value}}``; what is no number left out."""
+    """The quantities in a log, ``{name: {epoch: value}}``, numbers alone."""
     curves = {}
     with open(log, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
