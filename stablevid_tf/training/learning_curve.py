@@ -1,3 +1,4 @@
+import contextlib
 import csv
 from pathlib import Path
 
@@ -43,11 +44,11 @@ def read(log):
     curves = {}
     with open(log, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            try:
-                values = {k: float(v) for k, v in row.items() if k and v}
-            except (TypeError, ValueError):
-                # Cut off by a kill, or another header.
-                continue
+            values = {}
+            for name, text in row.items():
+                # Keras' "NA", a second header, or a line cut off by a kill.
+                with contextlib.suppress(TypeError, ValueError):
+                    values[name] = float(text)
             epoch = values.pop("epoch", None)
             if epoch is not None:
                 for name, value in values.items():

@@ -62,7 +62,9 @@ class NonFiniteGuard(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
         # Not as training begins: weights may still be loaded then.
-        if self._copy is None:
+        if self._copy is None and self.model.built:
+            if not self.model.optimizer.built:
+                self.model.optimizer.build(self.model.trainable_variables)
             self._keep()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -70,6 +72,8 @@ class NonFiniteGuard(keras.callbacks.Callback):
         getattr(self.model, "jax_state_sync", lambda: None)()
         weights = [ops.convert_to_tensor(w) for w in self.model.weights]
         if np.isfinite(float(loss)) and bool(self._finite(weights)):
+            if self._copy is None:
+                self._keep()
             self._good += 1
             if self._good >= self.every:
                 self._keep()
@@ -92,20 +96,21 @@ class NonFiniteGuard(keras.callbacks.Callback):
         self._good = 0
 
     def _return(self, batch, loss):
+        what = "a weight is not finite" if np.isfinite(loss) else f"the loss is {loss}"
+        told = f"Epoch {self._epoch + 1}, batch {batch + 1}: {what}"
+        if self._copy is None:
+            raise FloatingPointError(f"{told}, before any good batch.")
         for variable, value in zip(self._variables(), self._copy, strict=True):
             variable.assign(value)
         epoch, values = self._metrics
-        if epoch == self._epoch:
-            for variable, value in zip(
-                self.model.metrics_variables, values, strict=True
-            ):
+        metrics = self.model.metrics_variables
+        if epoch == self._epoch and len(values) == len(metrics):
+            for variable, value in zip(metrics, values, strict=True):
                 variable.assign(value)
         else:
             self.model.reset_metrics()
         self.returns += 1
         self._in_a_row += 1
-        what = f"the loss is {loss}" if not np.isfinite(loss) else "a weight is not"
-        told = f"Epoch {self._epoch + 1}, batch {batch + 1}: {what} finite"
         if self._in_a_row > self.limit:
             raise FloatingPointError(
                 f"{told}, for the {self._in_a_row}th time on end. The weights are the "

@@ -134,10 +134,6 @@ class PIBPTT(Crops):
         }
 
     def on_epoch_begin(self):
-        optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is not None and not optimizer.built:
-            # Keras only looks what a batch is like, before the first epoch.
-            return
         if self._prepared != self.epoch:
             self.prepare()
 

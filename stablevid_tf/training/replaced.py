@@ -6,13 +6,15 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replaced(path):
+def replaced(path, room=0):
     """Context with a path to write to, whose file then takes the place of ``path``.
 
     A process killed meanwhile leaves ``path`` as it was. So does a full disk.
 
     Args:
         path: of the file; its folder exists.
+        room: bytes that there must be room for. HDF5 brings the whole process down
+            where a disk is full as it writes, so that is found out before.
 
     Raises:
         OSError: it could not be written; what was written is removed.
@@ -21,6 +23,9 @@ def replaced(path):
     # The end of the name stays: it tells Keras and Matplotlib the format.
     partial = path.with_name(f"partial.{path.name}")
     try:
+        if room and hasattr(os, "posix_fallocate"):
+            with open(partial, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, room)
         yield partial
         with open(partial, "rb") as file:
             os.fsync(file.fileno())

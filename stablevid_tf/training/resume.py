@@ -3,6 +3,7 @@ from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 from keras import ops
 
 from stablevid_tf.training.lowered_rate import lower, schedule_factor
@@ -64,12 +65,12 @@ class Resume(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._done, self._metrics = 0, []
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
         if not self.path.exists():
             if self.every is not None:
                 self._save(self.path, 0)
             return
-        if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
         epoch = self._load(self.path)
         # As keras.callbacks.BackupAndRestore does.
         self.model._initial_epoch = epoch
@@ -88,10 +89,6 @@ class Resume(keras.callbacks.Callback):
             self.dataset.epoch = epoch
         self._saved = self._done
         if self._done:
-            for variable, value in zip(
-                self.model.metrics_variables, self._metrics, strict=True
-            ):
-                variable.assign(value)
             self._pass_over(self._done)
             self._done = 0
 
@@ -117,10 +114,16 @@ class Resume(keras.callbacks.Callback):
             nonlocal left
             *state, batches = given
             if not isinstance(batches, list):
-                for _ in range(per_step):
-                    next(batches)
+                batches = [next(batches) for _ in range(per_step)]
             left -= 1
             if not left:
+                if len(model.metrics_variables) != len(self._metrics):
+                    # Keras makes them with the first step otherwise.
+                    model._symbolic_build(data_batch=batches[0])
+                for variable, value in zip(
+                    model.metrics_variables, self._metrics, strict=True
+                ):
+                    variable.assign(value)
                 model.train_function = train
             # On JAX a step takes and gives the training's state.
             return ({}, *state) if state else {}
@@ -158,7 +161,10 @@ class Resume(keras.callbacks.Callback):
 
     def _save(self, path, epoch, batches=0):
         getattr(self.model, "jax_state_sync", lambda: None)()
-        with replaced(path) as partial:
+        held = [*self.model.variables, *self.model.optimizer.variables]
+        # Beside the numbers: some 2 kB of names for each.
+        room = sum(4 * int(np.prod(v.shape)) + 4096 for v in held) + 2**16
+        with replaced(path, room) as partial:
             self.model.save_weights(partial, overwrite=True)
             with h5py.File(partial, "r+") as file:
                 file.attrs["epoch"] = epoch

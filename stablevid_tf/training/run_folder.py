@@ -56,7 +56,7 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.path)
         try:
-            self._record(arguments, seed, script or sys.argv[0])
+            self._record(arguments, seed, sys.argv[0] if script is None else script)
         except BaseException:
             self.close()
             raise

@@ -56,10 +56,25 @@ class VideoPass:
         self._model = model
         self._start, self._step, self.backwards = way
         self._batch = batch
-        self._layers = list(effective_kernels(model.network))
+        self._layers = ()
+        self._effective = backend.compile(self._kernels_of)
         self._advance = backend.compile(self._advanced)
 
-    def _advanced(self, kernels, frames, number, fresh, leaves):
+    def _holding(self, weights):
+        """Context in which the model has the weights given.
+
+        What is compiled takes them as arguments: on JAX it would keep their values.
+        """
+        pairs = zip(self._model.variables, weights, strict=True)
+        return keras.StatelessScope(state_mapping=list(pairs))
+
+    def _kernels_of(self, weights):
+        with self._holding(weights):
+            held = effective_kernels(self._model.network)
+        self._layers = tuple(held)
+        return tuple(held.values())
+
+    def _advanced(self, weights, kernels, frames, number, fresh, leaves):
         begin = self._start(frames[..., : self._model.channels], number)
         kept = keras.tree.pack_sequence_as(begin, list(leaves))
 
@@ -68,7 +83,8 @@ class VideoPass:
             return ops.where(mask, new, old)
 
         state = keras.tree.map_structure(chosen, begin, kept)
-        with cached_kernels(dict(zip(self._layers, kernels, strict=True))):
+        held = dict(zip(self._layers, kernels, strict=True))
+        with self._holding(weights), cached_kernels(held):
             state = self._step(frames, state)
         return tuple(keras.tree.flatten(state))
 
@@ -97,7 +113,8 @@ class VideoPass:
             return 0
         playing = [[(v, i) for v in slot for i in range(lengths[v])] for slot in slots]
         total = max(len(places) for places in playing)
-        kernels = list(effective_kernels(self._model.network).values())
+        weights = [variable.value for variable in self._model.variables]
+        kernels = self._effective(weights)
         leaves = None
         for step in range(total):
             # A slot that has done shows its first frame again, to no end.
@@ -107,6 +124,7 @@ class VideoPass:
             if leaves is None:
                 leaves = self.begin(frames, number)
             leaves = self._advance(
+                weights,
                 kernels,
                 ops.convert_to_tensor(frames),
                 ops.convert_to_tensor(number),
