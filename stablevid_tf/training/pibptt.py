@@ -34,7 +34,8 @@ class PIBPTT(Crops):
     :attr:`cost` tells how much. Slices of videos (``video[:120]``) bound T.
 
     Step 2 runs as the epoch begins (:meth:`prepare`), so only ``fit`` trains from true
-    states; batches asked for before that begin with the initial one.
+    states; batches asked for before that begin with the initial one. Where Keras looks
+    at a batch before the first epoch (``tf.distribute``, JAX) that costs a pass more.
 
     Args:
         model: the restorer that is fitted.

@@ -10,6 +10,7 @@ Not tested: a power cut (only the order of write, flush and rename stands for it
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import warnings
@@ -24,6 +25,7 @@ from PIL import Image
 from stablevid_tf import training
 from stablevid_tf.training.learning_curve import draw, read
 from stablevid_tf.training.lowered_rate import LoweredRate
+from stablevid_tf.training.replaced import replaced
 
 # A process of its own: it imports TensorFlow, runs nothing of it, and trains in copies
 # of itself (fork), which it kills. `pause` spreads the batches over time.
@@ -367,35 +369,34 @@ def test_a_lowered_schedule_is_saved_with_its_model():
 
 
 def test_a_full_disk_loses_nothing(tmp_path):
-    """No file of this process may grow past 20 kB: what a full disk does to a write."""
-    code = """
-import resource, sys
-import keras, numpy as np
-from stablevid_tf import training
-keras.utils.set_random_seed(0)
-model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(200)])
-model.compile("adam", "mse", run_eagerly=True)
-x = np.ones((2, 50), "float32")
-keeper = training.Resume(sys.argv[1])
-model.fit(x, np.ones((2, 200)), epochs=1, callbacks=[keeper], verbose=0)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-try:
-    model.fit(x, np.ones((2, 200)), epochs=2, callbacks=[keeper], verbose=0)
-except OSError as error:
-    print(error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "could not be written, it is as it was" in done.stdout
-    assert "Make room and run the same command again" in done.stdout
+    """No file of this process may grow past 8 kB: what a full disk does to a write."""
+    model, numbers = compiled(), Numbers()
+    fit(model, numbers, training.Resume(tmp_path, numbers), epochs=1)
+    before = (tmp_path / "resume.weights.h5").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, hard))
+    try:
+        with pytest.raises(
+            OSError, match=r"could not be written, it is as it was.*same"
+        ):
+            fit(model, numbers, training.Resume(tmp_path, numbers), epochs=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [p.name for p in tmp_path.iterdir()] == ["resume.weights.h5"]
-    with h5py.File(tmp_path / "resume.weights.h5", "r") as file:
-        assert file.attrs["epoch"] == 1
+    assert (tmp_path / "resume.weights.h5").read_bytes() == before
+    # With room again the same command goes on.
+    again = compiled()
+    found = fit(again, numbers, training.Resume(tmp_path, numbers), epochs=2)
+    assert found.epoch == [1]
+
+
+def test_what_fails_while_it_is_written(tmp_path):
+    path = tmp_path / "a.txt"
+    for error in (OSError(28, "No space left on device"), RuntimeError("HDF5")):
+        with pytest.raises(OSError, match="there was none before"), replaced(path) as p:
+            p.write_text("half")
+            raise error
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_runs_in_one_folder(tmp_path):
@@ -405,26 +406,25 @@ def test_two_runs_in_one_folder(tmp_path):
     first.close()
     with training.RunFolder(tmp_path, {"steps": 3}):
         pass
-    # A crash lets the folder go.
+    # A crash lets the folder go. (Another run's lock, without its seconds of imports.)
     code = (
-        "import sys, time\nfrom stablevid_tf.training import RunFolder\n"
-        "run = RunFolder(sys.argv[1], {'steps': 3}, script='')\n"
+        "import fcntl, os, sys, time\nfile = open(sys.argv[1], 'w')\n"
+        "fcntl.flock(file, fcntl.LOCK_EX)\nprint(os.getpid(), file=file, flush=True)\n"
         "print('on', flush=True)\ntime.sleep(60)"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "other")],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        [sys.executable, "-c", code, str(tmp_path / "lock")],
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout.readline() == "on\n"
     with pytest.raises(ValueError, match=f"process {process.pid}"):
-        training.RunFolder(tmp_path / "other")
+        training.RunFolder(tmp_path)
     process.kill()
     process.wait()
     process.stdout.close()
-    with training.RunFolder(tmp_path / "other", {"steps": 3}, script="") as run:
-        assert len(json.loads((run.path / "run.json").read_text())["starts"]) == 2
+    with training.RunFolder(tmp_path, {"steps": 3}) as run:
+        assert len(json.loads((run.path / "run.json").read_text())["starts"]) == 3
 
 
 def test_what_a_run_folder_holds(tmp_path):
