@@ -114,34 +114,74 @@ class BasicVSR(RecurrentVideoCell):
         self.built = True
 
     def call(self, frames):
-        seen = self.numbered_clip(ops.cast(frames, "float32"))
+        return self._restore(self.numbered_clip(ops.cast(frames, "float32")))
+
+    def restore_from(self, frames, states, training=False):
+        forward, backward = states
+        seen = self.numbered_clip(ops.cast(frames, "float32"), forward["number"])
+        return self._restore(seen, forward, backward)
+
+    def _restore(self, seen, before=None, behind=None):
         seen = ops.moveaxis(seen, 1, 0)
-        forward = self._along(self.forward_body, seen)
-        backward = self._along(self.backward_body, ops.flip(seen, axis=0))
+        forward = self._along(self.forward_body, seen, before)
+        backward = self._along(self.backward_body, ops.flip(seen, axis=0), behind)
         joined = ops.concatenate([ops.flip(backward, axis=0), forward], axis=-1)
         _, restored = backend.scan(self._write, (), (joined, seen))
         return ops.moveaxis(restored, 0, 1)
 
-    def _along(self, body, seen):
+    def _along(self, body, seen, state=None):
         """A trunk's features at every frame, [T, B, H, W, features]."""
-        head, *blocks = body
 
         def step(previous, at):
             frame, flow = at
-            x = ops.concatenate([frame, self.warp(previous, flow)], axis=-1)
-            x = ops.leaky_relu(head(x), _SLOPE)
-            for block in blocks:
-                x = block(x)
+            x = self._next(body, frame, flow, previous)
             return x, x
 
-        start = self.zeros(seen[0], self.features)
-        flows = self._flows(seen[..., : self.channels])
-        return backend.scan(step, start, (seen, flows))[1]
+        images = seen[..., : self.channels]
+        if state is None:
+            # The first flow moves zeros, whatever it is; and no batch is empty.
+            state = self.start(images[0])
+        flows = self._flows(images, state["frame"])
+        return backend.scan(step, state["features"], (seen, flows))[1]
 
-    def _flows(self, seen):
-        """From each frame to the one before it, all at once."""
-        # The first flow moves zeros, whatever it is; and no batch is empty.
-        before = ops.concatenate([seen[:1], seen[:-1]], axis=0)
+    def _next(self, body, frame, flow, previous):
+        """A trunk's features at a frame, from those at the one it comes from."""
+        head, *blocks = body
+        x = ops.concatenate([frame, self.warp(previous, flow)], axis=-1)
+        x = ops.leaky_relu(head(x), _SLOPE)
+        for block in blocks:
+            x = block(x)
+        return x
+
+    def start(self, frame, number=0):
+        """What either trunk begins with; ``number``: that of the frame before."""
+        count = ops.zeros((ops.shape(frame)[0],), "int32")
+        return {
+            "features": self.zeros(frame, self.features),
+            "frame": ops.cast(frame, "float32"),
+            "number": count + ops.cast(number, "int32"),
+        }
+
+    def ways(self):
+        def step_of(body, move):
+            def step(frames, state):
+                frames = ops.cast(frames, "float32")
+                flow = self.flow(frames, state["frame"])
+                number = state["number"] + move
+                seen = self.numbered(frames, number)
+                features = self._next(body, seen, flow, state["features"])
+                return {"features": features, "frame": frames, "number": number}
+
+            return step
+
+        return [
+            (self.start, step_of(self.forward_body, 1), False),
+            (self.start, step_of(self.backward_body, -1), True),
+        ]
+
+    def _flows(self, seen, first):
+        """From each frame to the one before it; ``first``: before the first."""
+        before = ops.concatenate([first[None], seen[:-1]], axis=0)
         time, batch, *image = ops.shape(seen)
         pairs = (ops.reshape(x, (time * batch, *image)) for x in (seen, before))
         return ops.reshape(self.flow(*pairs), (time, batch, *image[:-1], 2))

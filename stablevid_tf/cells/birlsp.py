@@ -3,7 +3,7 @@ from keras import ops
 
 from stablevid_tf import backend
 from stablevid_tf.cells.backbone_cell import BackboneCell
-from stablevid_tf.cells.unroll import windows
+from stablevid_tf.cells.unroll import windows, windows_inside
 from stablevid_tf.layers.loop import ConvSlice, Loop
 
 
@@ -41,11 +41,19 @@ class BiRLSP(BackboneCell):
         self.built = True
 
     def call(self, frames):
-        seen = self.numbered_clip(windows(frames, self.window))
+        return self._restore(self.numbered_clip(windows(frames, self.window)))
+
+    def restore_from(self, frames, states, training=False):
+        forward, backward = states
+        seen = windows_inside(frames, self.window)
+        seen = self.numbered_clip(seen, forward["number"])
+        return self._restore(seen, forward["features"], backward["features"])
+
+    def _restore(self, seen, before=None, behind=None):
         seen = ops.moveaxis(seen, 1, 0)
-        forward = self._trunk(self.body, seen)
+        forward = self._trunk(self.body, seen, before)
         backward = ops.flip(
-            self._trunk(self.backward_body, ops.flip(seen, axis=0)), axis=0
+            self._trunk(self.backward_body, ops.flip(seen, axis=0), behind), axis=0
         )
         joined = ops.concatenate([forward, backward], axis=-1)
         _, restored = backend.scan(self._write, (), (joined, seen))
@@ -54,16 +62,45 @@ class BiRLSP(BackboneCell):
     def _write(self, state, at):
         return state, self.image(self.write(*at))
 
-    def _trunk(self, body, seen):
+    def _trunk(self, body, seen, start=None):
         def step(previous, frame):
-            first, *rest = body
-            x = first(self.features_of(frame), previous)
-            for stage in rest:
-                x = stage(x)
+            x = self._next(body, frame, previous)
             return x, x
 
-        start = self.zeros(seen[0], self.features)
+        if start is None:
+            start = self.zeros(seen[0], self.features)
         return backend.scan(step, start, seen)[1]
+
+    def _next(self, body, frame, previous):
+        """A trunk's features at a frame, from those at the one it comes from."""
+        first, *rest = body
+        x = first(self.features_of(frame), previous)
+        for stage in rest:
+            x = stage(x)
+        return x
+
+    def start(self, frame, number=0):
+        """What either trunk begins with; ``number``: that of the frame before."""
+        count = ops.zeros((ops.shape(frame)[0],), "int32")
+        return {
+            "features": self.zeros(frame, self.features),
+            "number": count + ops.cast(number, "int32"),
+        }
+
+    def ways(self):
+        def step_of(body, move):
+            def step(frames, state):
+                number = state["number"] + move
+                frames = self.numbered(frames, number)
+                features = self._next(body, frames, state["features"])
+                return {"features": features, "number": number}
+
+            return step
+
+        return [
+            (self.start, step_of(self.body, 1), False),
+            (self.start, step_of(self.backward_body, -1), True),
+        ]
 
     def loops(self):
         found = []

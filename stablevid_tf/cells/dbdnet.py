@@ -98,17 +98,18 @@ class DBDNet(RecurrentVideoCell):
             found.append(x)
         return [*found, self.single[-1](x)]
 
-    def auxiliary(self, frames):
+    def auxiliary(self, frames, before=0):
         """The single-frame branch's pictures of a clip, which training needs too.
 
         Args:
             frames: [B, T, H, W, channels].
+            before: frames of the video before the clip, an integer or int32 [B].
 
         Returns:
             [B, T, H, W, channels], float32.
         """
         batch, time, height, width, _ = ops.shape(frames)
-        seen = self.numbered_clip(frames)
+        seen = self.numbered_clip(frames, before)
         pictures = ops.reshape(seen, (batch * time, height, width, self.inputs))
         pictures = ops.cast(self._single(pictures)[-1], "float32")
         return ops.reshape(pictures, (batch, time, height, width, self.channels))

@@ -157,10 +157,16 @@ class RecurrentVideoCell(keras.layers.Layer):
             [frames, reached * ops.ones_like(frames[..., :1])], axis=-1
         )
 
-    def numbered_clip(self, frames):
-        """:meth:`numbered` of a clip [B, T, H, W, C], from frame 1 on."""
+    def numbered_clip(self, frames, before=0):
+        """:meth:`numbered` of a clip [B, T, H, W, C].
+
+        Args:
+            frames: the clip.
+            before: frames of the video before it, an integer or int32 [B].
+        """
         numbers = ops.arange(1, ops.shape(frames)[1] + 1, dtype="int32")
-        return self.numbered(frames, numbers)
+        before = ops.convert_to_tensor(before, "int32")
+        return self.numbered(frames, before[..., None] + numbers)
 
     def levels(self, frames):
         """Frames in 0...255 for a network that computes so; their number as it is."""
@@ -172,6 +178,32 @@ class RecurrentVideoCell(keras.layers.Layer):
     def restore(self, frames, training=False):
         """A whole clip from the initial state: [B, T, H, W, channels] -> restored."""
         return unroll(self, frames, training=training)[0]
+
+    def ways(self):
+        """How the states of a video come about: each way the network goes through it.
+
+        Returns:
+            A list of ``(start, step, backwards)``: ``start(frame, number)`` gives the
+            state before a video's first frame (backwards: behind its last, ``number``
+            being one more than there are), ``step(frames, state)`` the next, of
+            ``frames`` [B, H, W, window * channels].
+        """
+        return [(self.start, lambda *at: self.advance(*at)[1], False)]
+
+    def restore_from(self, frames, states, training=False):
+        """A clip out of a longer video, from the states around it.
+
+        Args:
+            frames: [B, T + window - 1, H, W, channels]: the clip, and its neighbours
+                that the window sees.
+            states: one of each of :meth:`ways`: after the frame before the clip; of a
+                way backwards, after the frame behind it.
+            training: see :func:`unroll`.
+
+        Returns:
+            [B, T, s H, s W, channels].
+        """
+        return unroll(self, frames, states[0], training, margins=True)[0]
 
     def ahead(self, frames, state):
         """What training's steps need of frames alone, for a whole clip at once.

@@ -7,12 +7,13 @@ import warnings
 
 from absl import flags
 
-from stablevid_tf.cli import data, diagnose, evaluate, restore, zoo
+from stablevid_tf.cli import data, diagnose, evaluate, restore, train, zoo
 
 _COMMANDS = {
     "restore": restore,
     "diagnose": diagnose,
     "evaluate": evaluate,
+    "train": train,
     "zoo": zoo,
     "data": data,
 }
@@ -25,6 +26,8 @@ Restores videos with recurrent models that stay stable at any length.
       whether a model may run for hours: every test, and one report
   stablevid evaluate MODEL DATA --protocol NAME
       PSNR and the like, measured as a paper does
+  stablevid train RECIPE
+      a model of the zoo again, on videos of yours; or a script
   stablevid zoo list | card NAME | pull NAME | publish FOLDER USER/REPOSITORY
       the models there are, and those on the Hugging Face Hub
   stablevid data list | build NAME --manual-dir DIR
@@ -52,7 +55,9 @@ def main(argv=None):
         allowed = ", ".join(_COMMANDS)
         return _fail(f"no command {words[0]!r}; there are {allowed}", 2)
     options = command.options()
-    if {"-h", "--help"} & set(words[1:]):
+    # A command that runs another program leaves that its own --help.
+    own = words[1:2] if getattr(command, "PASSES_ON", False) else words[1:]
+    if {"-h", "--help"} & set(own):
         print(command.USAGE, options.module_help(command.__name__), sep="\n")
         return 0
     _quieten()
@@ -62,7 +67,14 @@ def main(argv=None):
         return _fail(f"{error}; see stablevid {words[0]} --help", 2)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was written", 130)
-    except (ImportError, OSError, ValueError, LookupError, MemoryError) as error:
+    except (
+        ArithmeticError,
+        ImportError,
+        LookupError,
+        MemoryError,
+        OSError,
+        ValueError,
+    ) as error:
         # A KeyError shows its message quoted.
         text = error.args[0] if isinstance(error, KeyError) else error
         return _fail(str(text) or type(error).__name__, 1)

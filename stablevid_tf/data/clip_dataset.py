@@ -186,6 +186,11 @@ class ClipDataset(keras.utils.PyDataset):
             )
         return large
 
+    @property
+    def videos(self):
+        """The decoded videos: uint8 [T, H, W, 3] each, mapped into memory."""
+        return list(self._videos)
+
     def __len__(self):
         return self.steps
 

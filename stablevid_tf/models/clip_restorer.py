@@ -15,7 +15,9 @@ class ClipRestorer(Restorer):
         network: a clip network such as :class:`stablevid_tf.cells.BiRLSP`.
 
     Call arguments:
-        frames: [B, T, H, W, channels], float32 in [0, 1]; any T, H, W.
+        frames: [B, T, H, W, channels], float32 in [0, 1]; any T, H, W. Or a clip out
+            of a longer video, as :class:`stablevid_tf.training.PIBPTT` makes them:
+            ``{"frames": ..., "state": ...}``.
 
     Output shape:
         [B, T, scale * H, scale * W, channels]; not clipped.
@@ -31,6 +33,8 @@ class ClipRestorer(Restorer):
     causal = False
 
     def call(self, frames, training=False):
-        self.check(frames, 5, "[batch, time, height, width, channels]")
+        frames, states = self.taken(frames)
         with cached_kernels(effective_kernels(self.network, training)):
-            return self.network(frames)
+            if states is None:
+                return self.network(frames)
+            return self.network.restore_from(frames, states, training)

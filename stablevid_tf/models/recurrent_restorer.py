@@ -23,7 +23,9 @@ class RecurrentRestorer(Restorer):
         network: a :class:`stablevid_tf.cells.RecurrentVideoCell`.
 
     Call arguments:
-        frames: [B, T, H, W, channels], float32 in [0, 1]; any T, H, W.
+        frames: [B, T, H, W, channels], float32 in [0, 1]; any T, H, W. Or a clip out
+            of a longer video, as :class:`stablevid_tf.training.PIBPTT` makes them:
+            ``{"frames": ..., "state": ...}``.
         training: in training the layers' power-iteration vectors move on.
 
     Output shape:
@@ -57,9 +59,11 @@ class RecurrentRestorer(Restorer):
         return self.window // 2
 
     def call(self, frames, training=False):
-        self.check(frames, 5, "[batch, time, height, width, channels]")
+        frames, states = self.taken(frames)
         with cached_kernels(effective_kernels(self.cell, training)):
-            return self.cell.restore(frames, training)
+            if states is None:
+                return self.cell.restore(frames, training)
+            return self.cell.restore_from(frames, states, training)
 
     def load_public_weights(self, mapping):
         """Take published weights in their own layout; returns the model.

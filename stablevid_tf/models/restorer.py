@@ -70,13 +70,44 @@ class Restorer(keras.Model):
             self.built = True
 
     def compute_output_shape(self, input_shape):
+        margins = 0
+        if isinstance(input_shape, dict):
+            input_shape, margins = input_shape["frames"], self.window - 1
         batch, time, height, width, _ = input_shape
+        time = time and time - margins
         sized = [n if n is None else n * self.scale for n in (height, width)]
         return (batch, time, *sized, self.channels)
 
     def compute_output_spec(self, frames, training=False):
         # float32 whatever the policy: frames are never rounded.
-        return keras.KerasTensor(self.compute_output_shape(frames.shape), "float32")
+        if isinstance(frames, dict):
+            shape = {"frames": frames["frames"].shape}
+        else:
+            shape = frames.shape
+        return keras.KerasTensor(self.compute_output_shape(shape), "float32")
+
+    def taken(self, clip):
+        """What ``call`` was given: ``(frames, states or None)``; checked.
+
+        Args:
+            clip: frames [B, T, H, W, channels]; or ``{"frames": ..., "state": ...}``,
+                a clip out of a longer video and the numbers of the states around it
+                (:meth:`stablevid_tf.cells.RecurrentVideoCell.restore_from`), a flat
+                tuple. They come as float32 or float16 and are cast to what they were.
+        """
+        alone = not isinstance(clip, dict)
+        frames = clip if alone else clip["frames"]
+        self.check(frames, 5, "[batch, time, height, width, channels]")
+        if alone:
+            return frames, None
+        starts = [start(frames[:, 0]) for start, _, _ in self.network.ways()]
+        leaves = [
+            ops.cast(given, start.dtype)
+            for given, start in zip(
+                clip["state"], keras.tree.flatten(starts), strict=True
+            )
+        ]
+        return frames, keras.tree.pack_sequence_as(starts, leaves)
 
     def check(self, frames, rank, axes):
         """Raise unless ``frames`` has the rank and the channels the model takes."""
@@ -104,8 +135,14 @@ class Restorer(keras.Model):
         the mean over them and the restored frames.
         """
         if hasattr(self.network, "auxiliary"):
+            before, half = 0, self.window // 2
+            x, states = self.taken(x)
+            if states is not None:
+                x = x[:, half : ops.shape(x)[1] - half]
+                if self.network.frame_number is not None:
+                    before = states[0]["number"]
             with cached_kernels(effective_kernels(self.network)):
-                y_pred = _joined(y_pred, self.network.auxiliary(x))
+                y_pred = _joined(y_pred, self.network.auxiliary(x, before))
             y = _joined(y, y)
             if sample_weight is not None:
                 sample_weight = _joined(sample_weight, sample_weight)

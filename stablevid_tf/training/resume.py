@@ -1,18 +1,30 @@
-import os
 import random
 from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
+from keras import ops
+
+from stablevid_tf.training.lowered_rate import lower, schedule_factor
+from stablevid_tf.training.replaced import replaced
 
 
 class Resume(keras.callbacks.Callback):
-    """Keep a run's whole state after each epoch, and go on from it.
+    """Keep a run's whole state, and go on from it.
 
-    One file holds the weights, the optimiser's state and the epoch, and appears under
-    its name only when complete: a run killed at any moment goes on from its last
-    whole epoch, sees the same batches again, and ends where the unbroken run ends
-    (bit for bit on one device).
+    After each epoch one file holds the weights, the optimiser's state (with its moving
+    averages, where it has ``use_ema``) and the epoch; with ``every`` a second one does
+    so after every so many batches, with the batch and the metrics as far as they are.
+    Each appears under its name only when complete: a run killed at any moment goes on
+    from its last save, sees the same batches again, and ends where the unbroken run
+    ends (bit for bit on one device).
+
+    In the middle of an epoch, the batches that were trained on are read again and
+    passed over, so the dataset must give each as a function of its epoch and index, as
+    those of :mod:`stablevid_tf` do. The states of
+    :class:`stablevid_tf.training.PIBPTT` are made again with the weights that the
+    epoch began with.
 
     Python's ``random`` is seeded with the epoch's number at its start, for the order
     in which Keras takes the batches.
@@ -21,60 +33,145 @@ class Resume(keras.callbacks.Callback):
     writes two files that a kill can leave apart.
 
     Args:
-        folder: for ``resume.weights.h5``; made where it does not exist.
+        folder: for ``resume.weights.h5`` and ``resume_step.weights.h5``; made where it
+            does not exist.
         dataset: the :class:`stablevid_tf.data.ClipDataset` being fitted (anything
             with an ``epoch``), or None.
+        every: save after so many batches too; None: after epochs alone.
 
     Raises:
         ValueError: the file belongs to another model or optimiser, or is damaged.
+        OSError: a file cannot be written, such as on a full disk; the save before it
+            is whole.
 
     Example:
         >>> from stablevid_tf.training import Resume
         >>> model.fit(clips, epochs=50,                          # doctest: +SKIP
-        ...           callbacks=[Resume("run", clips)])
+        ...           callbacks=[Resume("run", clips, every=200)])
     """
 
-    def __init__(self, folder, dataset=None):
+    def __init__(self, folder, dataset=None, every=None):
         super().__init__()
+        if every is not None and (not isinstance(every, int) or every < 1):
+            raise ValueError(
+                "every is a positive number of batches, or None for epochs alone. "
+                f"Received: {every!r}"
+            )
         self.path = Path(folder) / "resume.weights.h5"
+        self.step_path = Path(folder) / "resume_step.weights.h5"
         self.dataset = dataset
+        self.every = every
 
     def on_train_begin(self, logs=None):
+        self._done, self._metrics = 0, []
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self.path.exists():
-            return
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
-        wrong = ValueError(
-            f"{self.path} cannot be resumed: it belongs to another model or optimiser, "
-            "or is damaged. Give another folder, or remove the file to start again."
-        )
-        try:
-            with h5py.File(self.path, "r") as file:
-                epoch, optimizer = int(file.attrs["epoch"]), file.attrs["optimizer"]
-            if optimizer != type(self.model.optimizer).__name__:
-                raise wrong
-            self.model.load_weights(self.path)
-        except (ValueError, KeyError, OSError) as error:
-            raise wrong from error
+        if not self.path.exists():
+            if self.every is not None:
+                self._save(self.path, 0)
+            return
+        epoch = self._load(self.path)
         # As keras.callbacks.BackupAndRestore does.
         self.model._initial_epoch = epoch
+        if self._epoch_in(self.step_path) == epoch:
+            if hasattr(self.dataset, "prepare"):
+                # It may need the weights that the epoch began with.
+                self.dataset.epoch = epoch
+                self.dataset.prepare()
+            self._load(self.step_path)
 
     def on_epoch_begin(self, epoch, logs=None):
         # Keras shuffles the order of batches with Python's own generator.
         random.seed(epoch)
+        self._epoch = epoch
         if self.dataset is not None:
             self.dataset.epoch = epoch
+        self._saved = self._done
+        if self._done:
+            self._pass_over(self._done)
+            self._done = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.every is not None and batch + 1 - self._saved >= self.every:
+            self._saved = batch + 1
+            self._save(self.step_path, self._epoch, batch + 1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._save(self.path, epoch + 1)
+        self.step_path.unlink(missing_ok=True)
 
     def on_train_end(self, logs=None):
         self.model._initial_epoch = None
 
-    def on_epoch_end(self, epoch, logs=None):
-        partial = self.path.with_name("partial.weights.h5")
-        self.model.save_weights(partial, overwrite=True)
-        with h5py.File(partial, "r+") as file:
-            file.attrs["epoch"] = epoch + 1
-            file.attrs["optimizer"] = type(self.model.optimizer).__name__
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, self.path)
+    def _pass_over(self, count):
+        """Make the model's next steps take batches, and do nothing with them."""
+        model, train = self.model, self.model.train_function
+        per_step = model.steps_per_execution
+        left = -(-count // per_step)
+
+        def passed(*given):
+            nonlocal left
+            *state, batches = given
+            if not isinstance(batches, list):
+                batches = [next(batches) for _ in range(per_step)]
+            left -= 1
+            if not left:
+                if len(model.metrics_variables) != len(self._metrics):
+                    # Keras makes them with the first step otherwise.
+                    model._symbolic_build(data_batch=batches[0])
+                for variable, value in zip(
+                    model.metrics_variables, self._metrics, strict=True
+                ):
+                    variable.assign(value)
+                model.train_function = train
+            # On JAX a step takes and gives the training's state.
+            return ({}, *state) if state else {}
+
+        model.train_function = passed
+
+    def _epoch_in(self, path):
+        """The epoch that a file was saved in, or None."""
+        try:
+            with h5py.File(path, "r") as file:
+                return int(file.attrs["epoch"])
+        except (KeyError, OSError):
+            return None
+
+    def _load(self, path):
+        """Take what a file holds; returns its epoch."""
+        wrong = ValueError(
+            f"{path} cannot be resumed: it belongs to another model or optimiser, "
+            "or is damaged. Give another folder, or remove the file to start again."
+        )
+        try:
+            with h5py.File(path, "r") as file:
+                epoch, optimizer = int(file.attrs["epoch"]), file.attrs["optimizer"]
+                factor = float(file.attrs.get("schedule_factor", 1.0))
+                self._done = int(file.attrs.get("batches", 0))
+                held = file.get("metrics_so_far", {})
+                self._metrics = [held[str(i)][()] for i in range(len(held))]
+            if optimizer != type(self.model.optimizer).__name__:
+                raise wrong
+            self.model.load_weights(path)
+        except (ValueError, KeyError, OSError) as error:
+            raise wrong from error
+        lower(self.model, factor / schedule_factor(self.model.optimizer))
+        return epoch
+
+    def _save(self, path, epoch, batches=0):
+        getattr(self.model, "jax_state_sync", lambda: None)()
+        held = [*self.model.variables, *self.model.optimizer.variables]
+        # Beside the numbers: some 2 kB of names for each.
+        room = sum(4 * int(np.prod(v.shape)) + 4096 for v in held) + 2**16
+        with replaced(path, room) as partial:
+            self.model.save_weights(partial, overwrite=True)
+            with h5py.File(partial, "r+") as file:
+                file.attrs["epoch"] = epoch
+                file.attrs["optimizer"] = type(self.model.optimizer).__name__
+                file.attrs["schedule_factor"] = schedule_factor(self.model.optimizer)
+                if batches:
+                    file.attrs["batches"] = batches
+                    for i, variable in enumerate(self.model.metrics_variables):
+                        value = ops.convert_to_numpy(variable)
+                        file[f"metrics_so_far/{i}"] = value

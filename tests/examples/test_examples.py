@@ -191,6 +191,21 @@ def test_train_tfds(tmp_path, clips, capsys):
     assert {path.name for path in run.iterdir()} >= {"model.keras", "folded.keras"}
 
 
+def test_bptt(tmp_path, clips, capsys):
+    write_clip(tmp_path / "test", 6, 40, 48, seed=9)
+    words = [str(clips), "--test", str(tmp_path / "test"), "--features", "4"]
+    words += ["--size", "16", "--frames", "3", "--length", "6", "--reuse", "2"]
+    words += ["--epochs", "1", "--test-size", "32", "--test-frames", "9"]
+    found = example("bptt").main([*words, "--out", str(tmp_path / "bptt.png")])
+    said = capsys.readouterr().out
+    assert "'states': 4" in said and "still, random: " in said
+    assert len(found) == 4
+    for quality in found.values():
+        # Bicubic enlargement of smooth blobs is never far off.
+        assert len(quality) == 9 and np.all(quality > 15)
+    assert shape(tmp_path / "bptt.png")[1] == 960
+
+
 def test_constrain_own_model(clips, capsys):
     module = example("constrain_own_model")
     words = [str(clips), "--features", "8", "--epochs", "3"]

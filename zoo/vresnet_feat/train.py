@@ -13,7 +13,7 @@ import keras
 from stablevid_tf import data, models
 from stablevid_tf.losses import Charbonnier
 from stablevid_tf.metrics import PSNR
-from stablevid_tf.training import Resume
+from stablevid_tf.training import RunFolder
 
 STEPS, EPOCH, BATCH, RATE = 3000, 50, 4, 2e-3
 
@@ -23,6 +23,7 @@ parser.add_argument("--run", required=True, help="folder for state, log and weig
 parser.add_argument("--cache", help="folder for decoded frames, kept between runs")
 parser.add_argument("--steps", type=int, default=STEPS)
 args = parser.parse_args()
+run = RunFolder(args.run, args, seed=0)
 
 keras.utils.set_random_seed(0)
 
@@ -57,11 +58,7 @@ model.compile(
 model.fit(
     clips,
     epochs=args.steps // EPOCH,
-    callbacks=[
-        Resume(args.run, clips),
-        keras.callbacks.CSVLogger(f"{args.run}/log.csv", append=True),
-        keras.callbacks.TerminateOnNaN(),
-    ],
+    callbacks=run.callbacks(clips),
     verbose=2,
 )
 model.fold().save_weights(f"{args.run}/model.weights.h5")

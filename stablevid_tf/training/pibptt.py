@@ -1,0 +1,245 @@
+import os
+
+import numpy as np
+
+from stablevid_tf.numerics.geometry import check_size
+from stablevid_tf.training.crops import Crops
+from stablevid_tf.training.state_store import StateStore
+from stablevid_tf.training.video_pass import VideoPass, as_array, start_leaves
+
+_DTYPES = (None, "float32", "float16")
+
+
+class PIBPTT(Crops):
+    """Partial-initialisation BPTT: clips that begin with the state a long video made.
+
+    At the beginning of every epoch, with the model as it is then,
+
+    1. one square is cut out of all ``T`` frames of every video,
+    2. all frames go forward once, without gradient: ``h(t) = f(x(t), h(t - 1))``,
+    3. ``reuse`` times per video a random ``t`` is drawn; a clip is the state
+       ``h(t - 1)`` and the frames ``t ... t + l - 1``.
+
+    A bidirectional model begins its clip with the forward state of ``t - 1`` and the
+    backward state of ``t + l``. Models built with ``frame_number`` are told the frames'
+    true numbers. Source: Mori and Ukita, "Time-series Initialization and Conditioning
+    for Video-agnostic Stabilization of Video Super-Resolution using Recurrent
+    Networks", figure 6; they leave the states of bidirectional models open (our guess)
+    and begin step 2 with a random state, where here it is inference's own.
+
+    A batch costs ``1 + T / (3 l reuse)`` times that of :class:`RandomInit`, taking a
+    step for three times its forward frames. The videos are gone through side by side,
+    ``batch_size`` at a time. Only states that the epoch's clips begin with are kept:
+    ``reuse`` per video, in memory up to ``memory`` bytes and in a file past that;
+    :attr:`cost` tells how much. Slices of videos (``video[:120]``) bound T.
+
+    Step 2 runs as the epoch begins (:meth:`prepare`), so only ``fit`` trains from true
+    states; batches asked for before that begin with the initial one. Where Keras looks
+    at a batch before the first epoch (``tf.distribute``, JAX) that costs a pass more.
+
+    Args:
+        model: the restorer that is fitted.
+        videos: arrays [T, H, W, C], uint8 or floating in [0, 1], such as
+            ``ClipDataset.videos``; or a source, as
+            :class:`stablevid_tf.data.ClipDataset` takes it. Smaller ones are left out
+            with a counted warning.
+        frames: l, per clip.
+        size: side of the square in pixels of the target.
+        batch_size: clips per batch.
+        reuse: R, clips per video and epoch. An epoch is ``N R`` clips of ``N`` videos,
+            less those that do not fill a batch.
+        degrade: ``degrade(clean, random)`` gives, of float32 [n, size, size, C] in
+            [0, 1], what the model sees: [n, size / scale, size / scale, C];
+            ``random`` is a NumPy generator. None to show the clean frames.
+        flip: mirror and transpose videos at random.
+        seed: integer. Places, order and ``t`` are functions of (seed, epoch).
+        dtype: of the states kept: None or "float32" for all their digits, "float16"
+            for half the room (11 bits; beyond 65504 they are clipped).
+        memory: bytes of states and of degraded frames that may stand in memory.
+        folder: for the file with the rest; by default the system's temporary one.
+        **kwargs: as in ``keras.utils.PyDataset``.
+
+    Items:
+        ``({"frames": seen, "state": numbers}, clean)`` for ``model.fit``.
+
+    Raises:
+        ValueError: an argument outside its range, or a model without a memory.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf import models, training
+        >>> model = models.build("vresnet_rlsp", features=4, blocks=1)
+        >>> videos = [np.zeros((20, 16, 16, 3), "uint8")] * 2
+        >>> clips = training.PIBPTT(
+        ...     model, videos, frames=5, size=8, batch_size=2, reuse=3
+        ... )
+        >>> len(clips)
+        3
+        >>> model.compile("adam", "mse")
+        >>> model.fit(clips, epochs=1)                           # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model,
+        videos,
+        reuse=16,
+        dtype=None,
+        memory=4 * 2**30,
+        folder=None,
+        **kwargs,
+    ):
+        super().__init__(model, videos, **kwargs)
+        check_size("reuse", reuse)
+        if dtype not in _DTYPES:
+            raise ValueError(
+                "States are kept as float32 (or None) or as float16. "
+                f"Received: dtype={dtype!r}"
+            )
+        if not memory >= 0:
+            raise ValueError(f"memory is a number of bytes. Received: {memory!r}")
+        self.reuse = reuse
+        self.dtype = dtype
+        self.memory = memory
+        self.folder = None if folder is None else os.fspath(folder)
+        self._start = start_leaves(model, self.batch_size, self.size)
+        if len(self) == 0:
+            raise ValueError(
+                f"An epoch is {len(self.videos)} videos times reuse={reuse}, less than "
+                f"a batch. Received: batch_size={self.batch_size}"
+            )
+        self._prepared = None
+        self._passes = None
+        self._forward = 0
+        self._store = StateStore(memory, self.folder)
+
+    def __len__(self):
+        return len(self.videos) * self.reuse // self.batch_size
+
+    @property
+    def cost(self):
+        """What the last epoch's states took, a dict.
+
+        ``states``: how many are kept; ``bytes_in_memory``, ``bytes_on_disk``: of them
+        and of the frames they were made of; ``forward_frames``: that went forward to
+        make them; ``step``: an estimate of a training step's cost, 1 for
+        :class:`RandomInit`'s.
+        """
+        trained = 3 * self.frames * self.batch_size * len(self)
+        return {
+            "states": len(self.videos) * self.reuse,
+            "bytes_in_memory": self._store.in_memory,
+            "bytes_on_disk": self._store.on_disk,
+            "forward_frames": self._forward,
+            "step": 1 + self._forward / trained,
+        }
+
+    def on_epoch_begin(self):
+        if self._prepared != self.epoch:
+            self.prepare()
+
+    def on_epoch_end(self):
+        super().on_epoch_end()
+        self._prepared = None
+
+    def prepare(self):
+        """Steps 1 and 2 for the epoch ``self.epoch``, with the model as it is."""
+        self.model.build()
+        getattr(self.model, "jax_state_sync", lambda: None)()
+        ways = self.model.network.ways()
+        if self._passes is None:
+            self._passes = [VideoPass(self.model, w, self.batch_size) for w in ways]
+        # The old epoch's room is given back first.
+        self._seen = self._kept = None
+        self._store = StateStore(self.memory, self.folder)
+        self._seen = [self._kept_frames(v) for v in range(len(self.videos))]
+        self._firsts, _ = self._drawn()
+        rows = len(self.videos) * self.reuse
+        self._kept = [
+            self._store.array((rows, *leaf.shape[1:]), self._dtype_of(leaf))
+            for leaf in self._start
+        ]
+        self._forward = 0
+        done = 0
+        for way in self._passes:
+            done += self._go(way, self._kept[done:])
+        self._prepared = self.epoch
+
+    def _drawn(self):
+        """First frames [N, R] of the epoch's clips, and their order: [(v, r)]."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        count = len(self.videos)
+        last = np.array([len(v) - self.frames for v in self.videos])
+        firsts = random.integers(last[:, None] + 1, size=(count, self.reuse))
+        # Every video once before any comes again.
+        order = [
+            (int(v), r) for r in range(self.reuse) for v in random.permutation(count)
+        ]
+        return firsts, order
+
+    def _kept_frames(self, index):
+        seen = self.play(index)[1]
+        kept = self._store.array(seen.shape, seen.dtype)
+        kept[...] = seen
+        return kept
+
+    def _dtype_of(self, leaf):
+        whole = np.issubdtype(leaf.dtype, np.integer)
+        return leaf.dtype if whole or self.dtype is None else np.dtype(self.dtype)
+
+    def _go(self, way, kept):
+        """Fill the rows of ``kept`` with the states of one way; returns how many."""
+        length = np.array([len(seen) for seen in self._seen])
+        # The state wanted comes after so many frames of this way.
+        if way.backwards:
+            after, number = length[:, None] - self.frames - self._firsts, length + 1
+        else:
+            after, number = self._firsts, np.zeros_like(length)
+        wanted = {}
+        for (v, r), count in np.ndenumerate(after):
+            wanted.setdefault((v, int(count)), []).append(v * self.reuse + r)
+
+        def frames_of(v, i):
+            at = length[v] - 1 - i if way.backwards else i
+            near = np.arange(at - self.half, at + self.half + 1)
+            window = self._seen[v][np.clip(near, 0, length[v] - 1)]
+            return np.concatenate(window, axis=-1)
+
+        def keep(v, count, leaves, slot):
+            rows = wanted.get((v, count))
+            if rows:
+                for array, leaf in zip(kept, leaves, strict=False):
+                    array[rows] = _fitted(as_array(leaf)[slot], array.dtype)
+
+        for v in range(len(length)):
+            first = way.begin(frames_of(v, 0)[None], [number[v]])
+            keep(v, 0, first, 0)
+        self._forward += way.run(after.max(axis=1), frames_of, number, keep)
+        return len(first)
+
+    def __getitem__(self, index):
+        firsts, order = self._drawn()
+        clips = order[index * self.batch_size : (index + 1) * self.batch_size]
+        ready = self._prepared == self.epoch
+        clean, seen = [], []
+        for v, r in clips:
+            random = np.random.default_rng([self.seed, self.epoch, v])
+            first = int(firsts[v, r])
+            clean.append(self.cut(self.videos[v], random, first, self.frames))
+            video = self._seen[v] if ready else self.play(v)[1]
+            seen.append(self.margined(video, first))
+        state = self._start
+        if ready:
+            rows = [v * self.reuse + r for v, r in clips]
+            state = tuple(array[rows] for array in self._kept)
+        else:
+            state = tuple(leaf.astype(self._dtype_of(leaf)) for leaf in state)
+        return {"frames": np.stack(seen), "state": state}, np.stack(clean)
+
+
+def _fitted(value, dtype):
+    """Values as a dtype takes them: the largest in place of larger ones."""
+    if dtype == np.float16:
+        top = np.finfo(np.float16).max
+        value = np.clip(value, -top, top)
+    return value

@@ -1,0 +1,80 @@
+import numpy as np
+
+from stablevid_tf.numerics.geometry import check_size
+from stablevid_tf.training.crops import Crops
+from stablevid_tf.training.video_pass import start_leaves
+
+
+class RandomInit(Crops):
+    """Random-initialisation BPTT: short clips, each from a state of its own.
+
+        h(t - 1) ~ N(0, deviation^2),    loss over frames t ... t + l - 1
+
+    for a clip of ``l`` frames from a random video, time and place: figure 5 of Mori and
+    Ukita, "Time-series Initialization and Conditioning for Video-agnostic Stabilization
+    of Video Super-Resolution using Recurrent Networks". They say that the state is
+    randomly initialised, not from what; zero, the default, is what inference begins
+    with. The clip's edges are repeated where the model's window looks beyond them, and
+    frames are numbered from 1.
+
+    Every batch is a function of ``(seed, epoch, index)``.
+
+    Args:
+        model, videos, frames, size, batch_size, degrade, flip, seed: see
+            :class:`stablevid_tf.training.PIBPTT`.
+        steps: batches per epoch.
+        deviation: of every number of the initial state, in the state's own units; 0
+            for a state of zeros.
+        **kwargs: as in ``keras.utils.PyDataset``.
+
+    Items:
+        ``({"frames": seen, "state": numbers}, clean)`` for ``model.fit``.
+
+    Raises:
+        ValueError: an argument outside its range, or a model without a memory.
+
+    Example:
+        >>> import numpy as np
+        >>> from stablevid_tf import models, training
+        >>> model = models.build("vresnet_rlsp", features=4, blocks=1)
+        >>> videos = [np.zeros((20, 16, 16, 3), "uint8")]
+        >>> clips = training.RandomInit(model, videos, frames=5, size=8, steps=3)
+        >>> model.compile("adam", "mse")
+        >>> model.fit(clips, epochs=1)                           # doctest: +SKIP
+    """
+
+    def __init__(self, model, videos, steps=100, deviation=0.0, **kwargs):
+        super().__init__(model, videos, **kwargs)
+        check_size("steps", steps)
+        if not 0 <= deviation < float("inf"):
+            raise ValueError(
+                "deviation is that of the initial state's numbers, 0 or more. "
+                f"Received: {deviation!r}"
+            )
+        self.steps = steps
+        self.deviation = float(deviation)
+        self._start = start_leaves(model, self.batch_size, self.size)
+        starts = np.array([len(v) - self.frames + 1 for v in self.videos], float)
+        self._share = starts / starts.sum()
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, index):
+        random = np.random.default_rng([self.seed, self.epoch, index])
+        chosen = random.choice(len(self.videos), self.batch_size, p=self._share)
+        clean, seen = [], []
+        for video in (self.videos[v] for v in chosen):
+            first = random.integers(len(video) - self.frames + 1)
+            clip = self.cut(video, random, first, self.frames)
+            clean.append(clip)
+            seen.append(self.margined(self.seen(clip, random), 0))
+        state = tuple(self._drawn(leaf, random) for leaf in self._start)
+        return {"frames": np.stack(seen), "state": state}, np.stack(clean)
+
+    def _drawn(self, leaf, random):
+        # A counter is not drawn.
+        if not self.deviation or np.issubdtype(leaf.dtype, np.integer):
+            return leaf
+        drawn = random.standard_normal(leaf.shape, dtype="float32")
+        return (np.float32(self.deviation) * drawn).astype(leaf.dtype)
