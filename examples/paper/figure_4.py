@@ -56,7 +56,8 @@ for column, (title, frames) in zip(panels.T, shown.items(), strict=True):
         scenes.show(axes, frame, title if t == WANTED[0] else None)
         label = f"frame {t + 1:,}"
         if frame is not clean:
-            label = f"{scenes.psnr(frame, clean):.2f} dB"
+            quality = scenes.psnr(frame, clean)
+            label = f"{quality:.2f} dB" if quality > 0 else "diverged"
             print(f"{title!r}, frame {t + 1:,}: {label}")
         axes.set_xlabel(label, fontsize=7)
 figure.savefig(args.out, dpi=200)
