@@ -23,7 +23,7 @@ demo: .venv-demo/installed
 	    $${FRAMES:+--frames "$$FRAMES"}
 
 test: .venv-test/installed
-	.venv-test/bin/python -m pytest
+	.venv-test/bin/python -m pytest -n auto --dist worksteal
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check .

@@ -51,10 +51,11 @@ for row, factor in zip(panels, (1, args.factor), strict=True):
                 flush=True,
             )
             axes.plot(np.maximum(quality, 0), color=colour, label=label, linewidth=0.7)
-            axes.set(ylim=(0, None))
             axes.spines[["top", "right"]].set_visible(False)
             what = "as trained" if factor == 1 else f"recurrent slices x {factor:g}"
             axes.set_title(f"{title}, {what}", fontsize=9)
+    # Once all is drawn: it ends the choice of the upper limit.
+    row[0].set_ylim(bottom=0)
     row[0].set_ylabel("PSNR, dB")
 for axes in panels[1]:
     axes.set_xlabel("frame")

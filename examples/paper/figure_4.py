@@ -60,5 +60,5 @@ for column, (title, frames) in zip(panels.T, shown.items(), strict=True):
             label = f"{quality:.2f} dB" if quality > 0 else "diverged"
             print(f"{title!r}, frame {t + 1:,}: {label}")
         axes.set_xlabel(label, fontsize=7)
-figure.savefig(args.out, dpi=200)
+figure.savefig(args.out, dpi=110)
 print(f"Written: {args.out}")
