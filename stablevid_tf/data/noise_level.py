@@ -26,7 +26,7 @@ def noise_level(frame):
     Example:
         >>> import numpy as np
         >>> from stablevid_tf import data
-        >>> noise = np.random.default_rng(0).normal(size=(64, 64, 3))
+        >>> noise = np.random.default_rng(0).normal(size=(256, 256, 3))
         >>> round(data.noise_level(0.5 + 30 / 255 * noise))
         30
     """

@@ -281,6 +281,16 @@ CASES = {
     ],
     "WDVR3D": [(wdvr3d, lambda: [clip(3)])],
     "FastDVDnet": [(fastdvdnet, lambda: [images(15), ()])],
+    "NoiseLevelCell": [
+        (
+            lambda dtype=None, **kw: cells.NoiseLevelCell(
+                cells.SingleCell(features=4, stages=1, noise_map=True, dtype=dtype),
+                sigma=25,
+                **kw,
+            ),
+            lambda: [images(3), ()],
+        )
+    ],
     "SelfEnsembleCell": [
         (
             lambda dtype=None, **kw: cells.SelfEnsembleCell(
