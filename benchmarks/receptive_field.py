@@ -32,7 +32,7 @@ def bare(model, frames):
 
     def pixel(frames):
         state = model.initial_state(frames[0])
-        for t in range(len(frames)):
+        for t in range(frames.shape[0]):
             restored, state = model.cell(frames[t], state)
         return ops.abs(restored[0, centre, centre, 1])
 
