@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stablevid_tf import data, streaming
+from stablevid_tf import data, models, streaming
+from stablevid_tf.cells import NoiseLevelCell
 from stablevid_tf.cli.load_model import load_model
 
 SHORT = 40
@@ -33,6 +34,13 @@ def measured_frames(length):
     if length <= 6:
         return [length - 1]
     return [6] if length < SHORT else [6, 20, length - 8]
+
+
+def told(model, sigma):
+    """The model; one with a noise map told the level."""
+    if isinstance(model.network, NoiseLevelCell):
+        return models.at_noise_level(model, sigma)
+    return model
 
 
 def psnr(a, b):
@@ -72,7 +80,7 @@ def references(path):
 
 
 def measure(name, paths, options, reference):
-    model, rows = load_model(name), []
+    model, rows = told(load_model(name), options.sigma), []
     for path in paths:
         clip = Path(path).stem
         clean = read(path)
@@ -101,7 +109,7 @@ def measure_drifting(name, options):
         motion=options.motion,
         seed=7,
     )
-    model, restored, noisy = load_model(name).fold(), [], []
+    model, restored, noisy = told(load_model(name), options.sigma).fold(), [], []
     for seen, clean in (clips[i] for i in range(8)):
         out = model.predict(seen, verbose=0)
         restored += [psnr(*pair) for pair in zip(out[:, -1], clean[:, -1], strict=True)]

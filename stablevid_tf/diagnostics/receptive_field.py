@@ -16,7 +16,7 @@ from stablevid_tf.numerics.geometry import check_size
 # as an iteration.
 _LOOK = 20
 # Frames up to the centre that stand in the graph one by one: in a while loop each
-# iteration took a fifth longer.
+# iteration took a fifth longer (benchmarks/receptive_field.py).
 _UNROLL = 64
 
 # Adam's decays and what keeps it from dividing by zero.
