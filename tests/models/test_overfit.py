@@ -28,16 +28,16 @@ GAINS = {"denoising": 3.0, "super-resolution": 0.5, "deblurring": 1.0}
 # A row each: arguments that make the network small, steps, Adam's rate.
 BACKBONES = {
     f"{backbone}_{recurrence}{window}": (
-        {"features": 12, stages: count},
-        200,
-        5e-3,
+        {"features": 24, stages: count},
+        300,
+        3e-3,
     )
     for backbone, stages, count in (("vdncnn", "depth", 3), ("vresnet", "blocks", 2))
     for recurrence in ("single", "frame", "feat", "rlsp", "shift", "birlsp")
     for window in ("", "_mf3", "_mf7")
 }
 SMALL = BACKBONES | {
-    "dbdnet": ({"features": 12}, 100, 5e-3),
+    "dbdnet": ({"features": 12}, 200, 5e-3),
     "mobile_rrn": ({"features": 12, "blocks": 2}, 100, 5e-3),
     "mrvsr": ({"features": 12}, 100, 5e-3),
     "rlsp": ({"features": 12}, 100, 3e-3),
@@ -151,6 +151,10 @@ def test_overfit(name):
 
 
 def fit(model, seen, truth, steps, rate):
-    falling = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
-    model.compile(keras.optimizers.Adam(falling), "mse", jit_compile=False)
+    falling = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - 20, alpha=0.02, warmup_target=rate, warmup_steps=20
+    )
+    # Narrow networks lose their ReLUs for good in a first step that is too long.
+    adam = keras.optimizers.Adam(falling, global_clipnorm=0.02)
+    model.compile(adam, "mse", jit_compile=False)
     model.fit(seen.repeat(steps, 0), truth.repeat(steps, 0), batch_size=1, verbose=0)
