@@ -32,7 +32,7 @@ class Guard:
     """Strategy: the state is watched, and replaced when it goes astray.
 
     At every frame a few levels are taken: of each map of the state the largest and
-    the mean magnitude, on one pixel in 67; and the largest difference between the
+    the mean magnitude, on one pixel in 17; and the largest difference between the
     restored frame and the input, both averaged over blocks of 8x8 input pixels, which
     a restoration should hardly change. What is usual is what a burst reaches: the
     last `burn_in + 1` frames, restored from the zero state.

@@ -14,7 +14,7 @@ from stablevid_tf.streaming.tiled import Tiled
 _BLOCK = 8
 # One pixel of the state in so many is looked at, row after row: what goes wrong
 # spreads by pixels every frame.
-_STRIDE = 67
+_STRIDE = 17
 # In the unit of the frames: twice this much is no harm whatever a burst reaches.
 _LEAST_OFF = 0.01
 

@@ -95,7 +95,11 @@ def test_an_entry_by_name_is_its_recipe():
 @pytest.mark.parametrize("sent, status", [("SIGINT", 130), ("SIGTERM", 143)])
 def test_signals_end_the_recipe(here, sent, status):
     Path("slow.py").write_text("print('on', flush=True)\nimport time\ntime.sleep(60)\n")
-    code = "import sys; from stablevid_tf.cli.main import main; sys.exit(main())"
+    code = (
+        # A shell's background jobs ignore SIGINT, and so would this one.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import sys; from stablevid_tf.cli.main import main; sys.exit(main())"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code, "train", "slow.py"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
