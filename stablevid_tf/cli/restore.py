@@ -149,15 +149,16 @@ def run(words, values):
     check_target(target, values.overwrite)
 
     from stablevid_tf.cli.load_model import load_model, noise_of
-    from stablevid_tf.cli.noise import at_noise, measured_noise
+    from stablevid_tf.cli.noise import at_noise, measured_noise, takes_level
 
-    model = at_noise(
+    model, trained_for, measured = (
         load_model(values.model),
         noise_of(values.model),
-        measured_noise(source, values.rate, values.damaged),
-        values.sigma,
-        values.strength,
+        None,
     )
+    if values.sigma is None and (trained_for or takes_level(model)):
+        measured = measured_noise(source, values.rate, values.damaged)
+    model = at_noise(model, trained_for, measured, values.sigma, values.strength)
     from stablevid_tf.streaming import Dampen, restore_file
     from stablevid_tf.streaming.strategies import strategy_of
 

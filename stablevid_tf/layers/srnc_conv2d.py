@@ -119,8 +119,11 @@ class SRNCConv2D(ReparametrisedConv2D):
     def effective_kernel(self):
         """The constrained kernel [k, k, cin, filters], float32. Changes nothing."""
         read, _ = self._functions()
-        kernel, *vectors = self._own()
-        return ops.cond(self.folded > 0, lambda: kernel, lambda: read(kernel, *vectors))
+        return ops.cond(
+            self.folded > 0,
+            lambda: ops.convert_to_tensor(self.kernel),
+            lambda: read(*self._own()),
+        )
 
     def training_kernel(self):
         """The constrained kernel of this step; ``u`` and ``v`` move on."""

@@ -10,13 +10,14 @@ Not tested: whether a trained network heeds its map (the entry's card measures t
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data as pictures
 from skimage.restoration import estimate_sigma
 from streamed import streamed
 
 from stablevid_tf import models
 from stablevid_tf.cells import NoiseLevelCell
-from stablevid_tf.cli.noise import at_noise
+from stablevid_tf.cli.noise import at_noise, measured_noise
 from stablevid_tf.constraints import SRNC
 from stablevid_tf.data import noise_level
 from stablevid_tf.diagnostics import certify
@@ -135,3 +136,21 @@ def test_wrong_arguments():
         noise_level(np.zeros((1, 5, 3)))
     with pytest.raises(ValueError, match="divide by 255"):
         noise_level(np.zeros((5, 5, 3), "uint8"))
+
+
+def test_noise_of_what_cannot_be_measured(tmp_path):
+    def written(name, *sizes):
+        (tmp_path / name).mkdir()
+        for t, size in enumerate(sizes):
+            grey = np.full((*size, 3), 128, np.uint8)
+            Image.fromarray(grey).save(tmp_path / name / f"{t}.png")
+        return tmp_path / name
+
+    assert measured_noise(written("tiny", (1, 4), (1, 4))) is None
+    # The restoring says that sizes differ.
+    assert measured_noise(written("mixed", (8, 8), (8, 10))) == 0
+    fixed = models.build("vresnet_feat", features=4, blocks=1)
+    assert at_noise(fixed, 30, None, None, None) is fixed
+    told = models.at_noise_level(models.build("vresnet_feat", **SMALL), 30)
+    with pytest.raises(ValueError, match="too small to measure noise: give --sigma"):
+        at_noise(told, 30, None, None, None)
