@@ -5,6 +5,7 @@ import hashlib
 import re
 from pathlib import Path, PurePosixPath
 
+_SCHEME = "hf://"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _WORD = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
 _REPOSITORY = re.compile(rf"{_WORD}/{_WORD}")
@@ -13,6 +14,23 @@ _EXTRA = (
     "The Hub is reached through the package huggingface_hub, which is not installed. "
     "Install it with: pip install 'stablevid-tf[hub]'"
 )
+
+
+def address(name):
+    """Repository and revision of ``hf://user/repository@revision``; None of others.
+
+    Raises:
+        ValueError: it begins with ``hf://`` and has another form.
+    """
+    if not str(name).startswith(_SCHEME):
+        return None
+    repository, at, revision = str(name)[len(_SCHEME) :].partition("@")
+    if not at or not revision or repository.count("/") != 1:
+        raise ValueError(
+            "An address on the Hub is hf://user/repository@revision, with a commit "
+            f"or a tag as the revision. Received: {name!r}"
+        )
+    return {"repository": repository, "revision": revision}
 
 
 def fetch(repo_id, filename, revision, sha256):

@@ -1,10 +1,11 @@
 """The weights of LPIPS, which others made: found, checked, never shipped."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
+from stablevid_tf import hub
 
 FILE = "lpips_alex.npz"
 # Names and shapes as in the public PyTorch files: filters, channels, rows, columns.
@@ -16,7 +17,6 @@ _CONVS = {
     "features.10": (256, 256, 3, 3),
 }
 _HEADS = {f"lin{i}.model.1.weight": s[0] for i, s in enumerate(_CONVS.values())}
-_HUB = re.compile(r"hf://(?P<repo>[^/@]+/[^/@]+)@(?P<revision>[^@]+)")
 _HOW = (
     "They come from torchvision's AlexNet (BSD-3-Clause) and the linear heads in the "
     "package lpips (BSD-2-Clause, weights/v0.1/alex.pth); where PyTorch is: "
@@ -75,8 +75,13 @@ def lpips_weights(source, sha256=None):
 
 def _read(source, sha256):
     source = str(source)
-    if source.startswith("hf://"):
-        source = _fetched(source, sha256)
+    if at := hub.address(source):
+        if not sha256:
+            raise ValueError(
+                f"The weights of LPIPS on the Hub need the sha256 of their {FILE}. "
+                f"Received: {source!r}, sha256={sha256!r}"
+            )
+        source = hub.fetch(at["repository"], FILE, at["revision"], sha256)
     elif not Path(source).is_file():
         raise FileNotFoundError(f"{source}: no such file. LPIPS needs weights. {_HOW}")
     try:
@@ -84,18 +89,6 @@ def _read(source, sha256):
             return dict(file)
     except (ValueError, OSError, TypeError) as error:
         raise ValueError(f"{source}: not an .npz file of arrays ({error})") from error
-
-
-def _fetched(source, sha256):
-    found = _HUB.fullmatch(source)
-    if not found or not sha256:
-        raise ValueError(
-            "An address on the Hub is hf://user/repository@revision, with the sha256 "
-            f"of its {FILE}. Received: {source!r}, sha256={sha256!r}"
-        )
-    from stablevid_tf import hub
-
-    return hub.fetch(found["repo"], FILE, found["revision"], sha256)
 
 
 def _array(arrays, name, shape):

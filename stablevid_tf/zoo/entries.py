@@ -10,7 +10,6 @@ from stablevid_tf.zoo.front_matter import body_of
 
 # Beside the weights, whose file model.toml names.
 FILES = ("model.toml", "README.md", "train.py", "pinned.npz")
-_HUB = "hf://"
 _LARGEST = 10_000
 _PINNED = ("repository", "revision")
 
@@ -35,23 +34,6 @@ def names():
     return sorted(found)
 
 
-def address(name):
-    """Repository and revision of ``hf://user/repository@revision``; None of others.
-
-    Raises:
-        ValueError: it begins with ``hf://`` and has another form.
-    """
-    if not str(name).startswith(_HUB):
-        return None
-    repository, at, revision = str(name)[len(_HUB) :].partition("@")
-    if not at or not revision or repository.count("/") != 1:
-        raise ValueError(
-            "An entry on the Hub is named hf://user/repository@revision, with a commit "
-            f"or a tag as the revision. Received: {name!r}"
-        )
-    return {"repository": repository, "revision": revision}
-
-
 def find(name):
     """An entry's folder, and the contents of its ``model.toml``.
 
@@ -63,7 +45,7 @@ def find(name):
         ValueError: there is none, or its description is none.
         OSError: as :func:`stablevid_tf.hub.fetch`.
     """
-    at = address(name)
+    at = hub.address(name)
     if at is None:
         folder = folder_of(name)
         return folder, read(folder)
@@ -158,7 +140,7 @@ def card(name):
         >>> "PSNR" in zoo.card("tiny")
         True
     """
-    at = address(name)
+    at = hub.address(name)
     if at is None:
         path = folder_of(name) / "README.md"
     else:

@@ -2,7 +2,7 @@
 
 from stablevid_tf import hub, models
 from stablevid_tf.constraints import SRNC
-from stablevid_tf.zoo.entries import address, find
+from stablevid_tf.zoo.entries import find
 
 
 def load(name, dtype=None):
@@ -53,7 +53,7 @@ def load(name, dtype=None):
     if entry.get("arguments", {}).get("noise_map"):
         model = models.at_noise_level(model, entry["input"]["sigma"])
     # Reports tell entries apart by it.
-    at = address(name)
+    at = hub.address(name)
     model.name = at["repository"].split("/")[1] if at else folder.name
     return model
 
@@ -103,7 +103,7 @@ def weights_of(name, folder, entry):
     """
     file, sha256 = entry["weights"]["file"], entry["weights"]["sha256"]
     path = folder / file
-    if "hub" in entry and (address(name) or not path.is_file()):
+    if "hub" in entry and (hub.address(name) or not path.is_file()):
         at = entry["hub"]
         return hub.fetch(at["repository"], file, at["revision"], sha256)
     if not path.is_file():

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from stablevid_tf import hub
-from stablevid_tf.zoo.entries import FILES, address, find
+from stablevid_tf.zoo.entries import FILES, find
 from stablevid_tf.zoo.load import weights_of
 
 
@@ -36,7 +36,7 @@ def pull(name, folder=None):
             f"{target} exists and is not empty. Name another folder, or remove it."
         )
     found, entry = find(name)
-    if at := address(name):
+    if at := hub.address(name):
         for file in FILES:
             hub.fetch(at["repository"], file, at["revision"], None)
     weights = weights_of(name, found, entry)
