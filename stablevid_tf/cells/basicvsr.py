@@ -3,7 +3,7 @@ from keras import ops
 
 from stablevid_tf import backend
 from stablevid_tf.cells.pyramid_flow import PyramidFlow
-from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
+from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell, counted
 from stablevid_tf.constraints import conv2d
 from stablevid_tf.layers import bilinear
 from stablevid_tf.layers.flow_warp import FlowWarp
@@ -155,11 +155,10 @@ class BasicVSR(RecurrentVideoCell):
 
     def start(self, frame, number=0):
         """What either trunk begins with; ``number``: that of the frame before."""
-        count = ops.zeros((ops.shape(frame)[0],), "int32")
         return {
             "features": self.zeros(frame, self.features),
             "frame": ops.cast(frame, "float32"),
-            "number": count + ops.cast(number, "int32"),
+            "number": counted(frame, number),
         }
 
     def ways(self):

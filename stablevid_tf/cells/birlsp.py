@@ -3,6 +3,7 @@ from keras import ops
 
 from stablevid_tf import backend
 from stablevid_tf.cells.backbone_cell import BackboneCell
+from stablevid_tf.cells.recurrent_video_cell import counted
 from stablevid_tf.cells.unroll import windows, windows_inside
 from stablevid_tf.layers.loop import ConvSlice, Loop
 
@@ -81,10 +82,9 @@ class BiRLSP(BackboneCell):
 
     def start(self, frame, number=0):
         """What either trunk begins with; ``number``: that of the frame before."""
-        count = ops.zeros((ops.shape(frame)[0],), "int32")
         return {
             "features": self.zeros(frame, self.features),
-            "number": count + ops.cast(number, "int32"),
+            "number": counted(frame, number),
         }
 
     def ways(self):

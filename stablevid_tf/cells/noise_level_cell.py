@@ -1,11 +1,11 @@
 import keras
 from keras import ops
 
-from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
+from stablevid_tf.cells.cell_around import CellAround
 
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
-class NoiseLevelCell(RecurrentVideoCell):
+class NoiseLevelCell(CellAround):
     """A cell with a noise map that is told one level for every pixel and frame.
 
     ``y(t), h(t) = cell([frame(t), sigma / 255], h(t-1))``. State and loops are the
@@ -29,15 +29,7 @@ class NoiseLevelCell(RecurrentVideoCell):
             raise ValueError(
                 f"sigma is in units of 255, 0 to 255. Received: sigma={sigma!r}"
             )
-        super().__init__(
-            channels=cell.channels,
-            scale=cell.scale,
-            window=cell.window,
-            constraint=cell.constraint,
-            frame_number=cell.frame_number,
-            **{"dtype": cell.dtype_policy, **kwargs},
-        )
-        self.cell = cell
+        super().__init__(cell, frame_number=cell.frame_number, **kwargs)
         self.sigma = float(sigma)
 
     def initial_state(self, frame):
@@ -51,19 +43,5 @@ class NoiseLevelCell(RecurrentVideoCell):
         number = frames[..., self.window * self.channels :]
         return self.cell(ops.concatenate([*parts, number], axis=-1), state)
 
-    def loops(self):
-        return self.cell.loops()
-
     def get_config(self):
-        cell = keras.saving.serialize_keras_object(self.cell)
-        # Built with this layer: weights do not depend on the shapes it saw.
-        cell.pop("build_config", None)
-        # What the cell's own configuration says is not said twice.
-        own = {"cell": cell, "sigma": self.sigma}
-        return keras.layers.Layer.get_config(self) | own
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        cell = keras.saving.deserialize_keras_object(config.pop("cell"))
-        return cls(cell, **config)
+        return super().get_config() | {"sigma": self.sigma}

@@ -121,8 +121,7 @@ class RecurrentVideoCell(keras.layers.Layer):
         state = self.initial_state(frame)
         if self.frame_number is None:
             return state
-        count = ops.zeros((ops.shape(frame)[0],), "int32")
-        return {"state": state, "number": count + ops.cast(number, "int32")}
+        return {"state": state, "number": counted(frame, number)}
 
     def advance(self, frames, state, *ahead):
         """One step from a state as :meth:`start` makes it.
@@ -262,3 +261,9 @@ class RecurrentVideoCell(keras.layers.Layer):
         }
         free = {name: own[name] for name in own if name not in self.settled}
         return super().get_config() | free
+
+
+def counted(frame, number):
+    """The frames before one, for every video of its batch: int32 [B]."""
+    count = ops.zeros((ops.shape(frame)[0],), "int32")
+    return count + ops.cast(number, "int32")

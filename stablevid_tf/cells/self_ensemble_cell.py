@@ -1,12 +1,12 @@
 import keras
 from keras import ops
 
+from stablevid_tf.cells.cell_around import CellAround
 from stablevid_tf.cells.eightfold import eightfold, four_flips
-from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
-class SelfEnsembleCell(RecurrentVideoCell):
+class SelfEnsembleCell(CellAround):
     """A cell that averages another's eight flips and rotations.
 
     ``y(t) = mean over g of g^-1(cell(g(frames), h_g(t-1)))``, g the eight symmetries of
@@ -19,16 +19,6 @@ class SelfEnsembleCell(RecurrentVideoCell):
     Args:
         cell: a :class:`RecurrentVideoCell`.
     """
-
-    def __init__(self, cell, **kwargs):
-        super().__init__(
-            channels=cell.channels,
-            scale=cell.scale,
-            window=cell.window,
-            constraint=cell.constraint,
-            **{"dtype": cell.dtype_policy, **kwargs},
-        )
-        self.cell = cell
 
     @property
     def frame_channels(self):
@@ -50,19 +40,3 @@ class SelfEnsembleCell(RecurrentVideoCell):
 
     def restore(self, frames, training=False):
         return eightfold(lambda x, turned: self.cell.restore(x, training), frames)
-
-    def loops(self):
-        return self.cell.loops()
-
-    def get_config(self):
-        cell = keras.saving.serialize_keras_object(self.cell)
-        # Built with this layer: weights do not depend on the shapes it saw.
-        cell.pop("build_config", None)
-        # What the cell's own configuration says is not said twice.
-        return keras.layers.Layer.get_config(self) | {"cell": cell}
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        cell = keras.saving.deserialize_keras_object(config.pop("cell"))
-        return cls(cell, **config)
