@@ -1,8 +1,8 @@
-"""vdncnn_feat: VDnCNN, recurrent at every layer, without constraint.
+"""vdncnn_feat: VDnCNN, recurrent at every layer.
 
 Reproduces: VDnCNN-feat of Tanay et al., "Diagnosing and Preventing Instabilities
-    in Recurrent Video Processing", table 1,
-    with half the features, at a budget a CPU can pay. It may diverge on long videos.
+    in Recurrent Video Processing", table 1, without
+    constraint and with half the features, at a budget a CPU can pay. It may diverge.
 Data: a folder of video clips (--data); README.md says what the shipped weights saw.
 """
 

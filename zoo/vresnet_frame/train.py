@@ -1,8 +1,8 @@
-"""vresnet_frame: VResNet, recurrent through its last restored frame, without constraint.
+"""vresnet_frame: VResNet, recurrent through its last restored frame.
 
 Reproduces: VResNet-frame of Tanay et al., "Diagnosing and Preventing Instabilities
-    in Recurrent Video Processing", table 1,
-    with half the features, at a budget a CPU can pay. It may diverge on long videos.
+    in Recurrent Video Processing", table 1, without
+    constraint and with half the features, at a budget a CPU can pay. It may diverge.
 Data: a folder of video clips (--data); README.md says what the shipped weights saw.
 """
 

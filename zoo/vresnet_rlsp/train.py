@@ -1,8 +1,8 @@
-"""vresnet_rlsp: VResNet, recurrent from its last features to its first, without constraint.
+"""vresnet_rlsp: VResNet, recurrent from its last features to its first.
 
 Reproduces: VResNet-RLSP of Tanay et al., "Diagnosing and Preventing Instabilities
-    in Recurrent Video Processing", table 1,
-    with half the features, at a budget a CPU can pay. It may diverge on long videos.
+    in Recurrent Video Processing", table 1, without
+    constraint and with half the features, at a budget a CPU can pay. It may diverge.
 Data: a folder of video clips (--data); README.md says what the shipped weights saw.
 """
 
