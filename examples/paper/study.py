@@ -1,0 +1,126 @@
+"""What the tables share: rows trained once, measured once, and written down.
+
+A study's folder has a folder for each row: the training run (`training.RunFolder`, so
+that a run that was stopped goes on), its weights, and `figures.json`. What is there is
+not made again: to make a row anew, remove its folder. Beside them stand `results.csv`
+and `figure.png`.
+"""
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+import keras
+
+from stablevid_tf.losses import Charbonnier
+from stablevid_tf.metrics import PSNR
+from stablevid_tf.training import RunFolder
+
+EPOCH = 50
+
+
+def arguments(doc, **defaults):
+    """A parser of what every study takes, and one ``--name`` per default given."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, help="folder of clips to train on")
+    parser.add_argument("--test", required=True, help="folder of other clips")
+    parser.add_argument("--out", required=True, help="folder for rows, table, figure")
+    parser.add_argument("--cache", help="folder for decoded frames, kept between runs")
+    parser.add_argument("--rows", nargs="*", help="make these rows only")
+    for name, value in defaults.items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=type(value), default=value)
+    return parser
+
+
+def trained(
+    run, build, clips, steps, rate=2e-3, seed=0, loss=None, dtype="mixed_bfloat16"
+):
+    """A model with the weights of a run of `steps` steps, trained if it was not yet.
+
+    Adam, `rate` after a hundredth of the steps (100 at most), cosine to a hundredth of
+    it, gradients clipped at norm 1, Charbonnier loss.
+
+    Args:
+        run: the row's folder.
+        build: function of a dtype policy that gives a model, built.
+        clips: a dataset, or a function of the model that gives one (PI-BPTT).
+        dtype: of the training. The model returned is in float32.
+
+    Raises:
+        ValueError: the folder holds a run of other steps, rate or seed.
+    """
+    weights = Path(run) / "model.weights.h5"
+    settings = {"steps": steps, "rate": rate}
+    _check_same(Path(run) / "run.json", settings | {"seed": seed})
+    if not weights.exists():
+        keras.utils.set_random_seed(seed)
+        model = build(dtype)
+        clips = clips(model) if callable(clips) else clips
+        warm = min(100, steps // 10)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0,
+            warmup_target=rate,
+            warmup_steps=warm,
+            decay_steps=steps - warm,
+            alpha=0.01,
+        )
+        model.compile(
+            optimizer=keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+            loss=loss or Charbonnier(),
+            metrics=[PSNR(frames="last")],
+        )
+        with RunFolder(run, settings, seed) as folder:
+            model.fit(
+                clips,
+                epochs=-(-steps // len(clips)),
+                callbacks=folder.callbacks(clips),
+                verbose=2,
+            )
+        model.save_weights(weights)
+    model = build("float32")
+    model.load_weights(weights)
+    return model
+
+
+def _check_same(record, asked):
+    if not record.exists():
+        return
+    start = json.loads(record.read_text(encoding="utf-8"))["starts"][0]
+    found = start["arguments"] | {"seed": start["seed"]}
+    if found != asked:
+        raise ValueError(
+            f"{record.parent} holds a run of {found}, asked for is {asked}. Give "
+            "another --out, or remove the folder."
+        )
+
+
+def measured(run, measure):
+    """What `measure()` gives, a dict of plain values, kept in the row's folder."""
+    path = Path(run) / "figures.json"
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    figures = measure()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(figures, indent=1, default=float), encoding="utf-8")
+    partial.replace(path)
+    return figures
+
+
+def write_table(out, rows):
+    """`results.csv` of rows (dicts; the first one's keys), and the same in Markdown."""
+    with open(Path(out) / "results.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"| {' | '.join(rows[0])} |\n|{'---|' * len(rows[0])}")
+    for row in rows:
+        print(f"| {' | '.join(_shown(row.get(key)) for key in rows[0])} |")
+
+
+def _shown(value):
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
