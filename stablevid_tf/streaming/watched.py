@@ -20,25 +20,28 @@ _LEAST_OFF = 0.01
 
 
 def watched(model):
-    """A function `step(frames so far, state) -> (restored frame, state, levels)`.
+    """A function `step(frames so far, state, watch) -> (frame, state, levels)`.
 
     Levels are a vector: the picture's (the largest difference between the restored
     frame and the input, averaged over blocks), then of each map of the state the
-    largest magnitude, then of each the mean.
+    largest magnitude, then of each the mean; None where `watch` is false.
     """
     tiled = isinstance(model, Tiled)
     levels_of = _compiled_levels(model.scale, 1 if tiled else _STRIDE)
 
-    def step(frames, state):
+    def step(frames, state, watch=True):
         frame = ops.convert_to_tensor(frames[-1][None])
         if state is None:
             state = model.initial_state(frame)
         out, state = model.step(frame, state)
+        restored = ops.convert_to_numpy(out)[0]
+        if not watch:
+            return restored, state, None
         # The frame that `out` restores, if it has come in by now.
         source = frames[max(len(frames) - 1 - model.latency, 0)]
         seen = _sampled(state) if tiled else state
         levels = levels_of(seen, ops.convert_to_tensor(source[None]), out)
-        return ops.convert_to_numpy(out)[0], state, ops.convert_to_numpy(levels)
+        return restored, state, ops.convert_to_numpy(levels)
 
     return step
 
@@ -51,11 +54,10 @@ def _compiled_levels(scale, stride):
 def _levels(state, frame, out, scale, stride):
     maps = [ops.convert_to_tensor(leaf) for leaf in keras.tree.flatten(state)]
     sampled = [ops.abs(_sample(m, stride)) for m in maps if len(m.shape) == 4]
-    before, after = (
-        ops.average_pool(ops.cast(x, "float32"), block, padding="same")
-        for x, block in ((frame, _BLOCK), (out, _BLOCK * scale))
-    )
-    off = ops.maximum(ops.max(ops.abs(after - before)), _LEAST_OFF)
+    frame, out = ops.cast(frame, "float32"), ops.cast(out, "float32")
+    mean = lambda x, s: ops.average_pool(x, _BLOCK * s, padding="same")  # noqa: E731
+    off = mean(out - frame, 1) if scale == 1 else mean(out, scale) - mean(frame, 1)
+    off = ops.maximum(ops.max(ops.abs(off)), _LEAST_OFF)
     return ops.stack([off, *map(ops.max, sampled), *map(ops.mean, sampled)])
 
 
