@@ -18,8 +18,8 @@ _LEAST_HARM = 1 / 255
 _HARM = 0.7
 # A state that has grown by a tenth is worth a check; one that is well varies less.
 _GROWTH = 1.1
-# Frames from one measurement of the levels to the next: it costs 2 to 3 % of a step.
-_WATCH_EVERY = 2
+# Frames from one measurement of the levels to the next: it costs 3 to 5 % of a step.
+_WATCH_EVERY = 4
 # The least worth of memory: half is none, one is all that can be had.
 _WORTH = 0.6
 # Frames between two looks at it. A look costs one step.
@@ -33,7 +33,7 @@ _DAMPEN = 0.9
 class Guard:
     """Strategy: the state is watched, and replaced when it goes astray.
 
-    At every second frame a few levels are taken: of each map of the state the largest
+    At every fourth frame a few levels are taken: of each map of the state the largest
     and the mean magnitude, on one pixel in 17; and the largest difference between the
     restored frame and the input, both averaged over blocks of 8x8 input pixels, which
     a restoration should hardly change. What is usual is what a burst reaches: the

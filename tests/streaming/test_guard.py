@@ -71,7 +71,7 @@ def test_steps_in_when_the_state_has_left_its_range(burn_in, latency):
     np.testing.assert_array_equal(restored(model, frames, guard), frames)
     # A burst of n + latency steps reaches growth^(n + latency); so the first level
     # above three times that is log(3) / log(growth) steps later, rounded up, and is
-    # seen at the next even step.
+    # seen at the next fourth step.
     burst = burn_in + 1 + latency
     life = burst + int(np.ceil(np.log(3) / np.log(growth)))
     expected, age, looks, gap = [], 0, 0, 2 * (burn_in + 1)
@@ -81,16 +81,16 @@ def test_steps_in_when_the_state_has_left_its_range(burn_in, latency):
         if step == look and not latency:
             looks, gap = looks + 1, 2 * gap
             look += gap
-        if age >= life and step % 2 == 0:
+        if age >= life and step % 4 == 0:
             expected.append((step - latency, "state out of range"))
             age, gap = burst, 2 * (burn_in + 1)
             look = step + gap
     assert guard.events == expected
     assert len(expected) > 3
     # It grows by more than a tenth every frame: a check, which is a burst and the
-    # frame by itself, at each even one but those of the first burst.
+    # frame by itself, at each fourth but those of the first burst.
     steps = 60 + latency
-    checks = len([step for step in range(burst, steps) if step % 2 == 0])
+    checks = len([step for step in range(burst, steps) if step % 4 == 0])
     assert model.steps == steps + (burst + 1 + latency) * checks + looks
 
 
@@ -101,13 +101,12 @@ def test_the_frame_goes_out_as_the_fresh_burst_restores_it():
     _, frames = video(40)
     off = (restored(model, frames, guard) - frames).mean((1, 2, 3))
     ages = np.round(off / 0.001).astype(int)
-    # 3 = 1.5^2.7: eleven frames, of which the last, an even one, is replaced.
-    life = [*range(10), 7]
+    # 3 = 1.5^2.7: ten frames, and those up to the next that is watched.
+    life = [*range(12), 7, 8, 9, 10, 7]
     np.testing.assert_array_equal(ages[: len(life)], life)
     frames_of_events = [frame for frame, _ in guard.events]
     np.testing.assert_array_equal(ages[frames_of_events], 7)
-    # Three frames later one is odd, and waits.
-    assert max(ages) == 10
+    assert max(ages) == 11
 
 
 def test_a_bounded_wrong_picture_is_seen_too():
@@ -153,12 +152,13 @@ def test_a_slow_drift_is_found_at_the_next_look():
 
 
 def test_harm_is_found_while_the_state_grows_slowly():
-    # Stripes, which no block mean tells; the state is a tenth up after ten frames.
+    # Stripes, which no block mean tells; the state is a tenth up after ten frames, and
+    # every fourth is watched.
     stripes = 0.001 * (-1) ** np.arange(SHAPE[1])[:, None]
     guard = streaming.Guard()
     _, frames = video(45)
     restored(Growing(1.01, lambda age: age * stripes), frames, guard)
-    assert guard.events == [(f, "memory does harm") for f in (16, 26, 36)]
+    assert guard.events == [(f, "memory does harm") for f in (16, 28, 40)]
 
 
 def test_memory_that_helps_is_kept_at_every_check():
@@ -198,9 +198,9 @@ def test_content_that_changes_is_no_failure():
     frames = [np.full(SHAPE, 0.01 * 1.02**t, np.float32) for t in range(230)]
     np.testing.assert_array_equal(restored(model, frames, guard), frames)
     assert guard.events == []
-    # A check whenever a tenth was added, 1.02^5, which every sixth frame finds, an even
-    # one, after the first burst; four looks.
-    assert model.steps == 230 + 9 * ((230 - 8) // 6) + 4
+    # A check whenever a tenth was added, 1.02^5, since the first burst: first at frame
+    # 12, and of those watched every second one; four looks.
+    assert model.steps == 230 + 9 * len(range(12, 230, 8)) + 4
 
 
 def test_what_memory_is_worth():
