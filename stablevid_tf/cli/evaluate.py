@@ -18,8 +18,9 @@ def options():
     flags.DEFINE_enum(
         "protocol",
         None,
-        ["tanay", "mori", "wdvr_reds", "wdvr_vid4", "rirn"],
-        "tanay: denoising, sigma 30, RGB, frames 1 and 7 and the mean of 7; mori: "
+        ["tanay", "tanay_x2", "mori", "wdvr_reds", "wdvr_vid4", "rirn"],
+        "tanay: denoising, sigma 30, RGB, frames 1 and 7 and the mean of 7; "
+        "tanay_x2: the same of super-resolution by 2 (bicubic); mori: "
         "super-resolution by 4 (Gaussian blur), luma; wdvr_reds: by 4 (bicubic), RGB; "
         "wdvr_vid4: the same, luma, without 4 border pixels; rirn: deblurring, RGB.",
         flag_values=values,

@@ -16,6 +16,19 @@ _ALL = (
         open="There on the first 1024 validation septuplets of Vimeo-90k.",
     ),
     Protocol(
+        name="tanay_x2",
+        source='Tanay et al., "Diagnosing and Preventing Instabilities in Recurrent '
+        'Video Processing", section 3.3 and table 5',
+        task="super-resolution by 2",
+        degradation="BicubicDown",
+        settings={"scale": 2},
+        scale=2,
+        measures=(("psnr", 1), ("psnr", 7), ("psnr", "mean")),
+        frames=7,
+        open="Not stated there: the downsampling (here antialiased bicubic, not "
+        "rounded).",
+    ),
+    Protocol(
         name="mori",
         source='Mori and Ukita, "Time-series Initialization and Conditioning for '
         'Video-agnostic Stabilization of Video Super-Resolution", section VI',

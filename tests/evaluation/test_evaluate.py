@@ -125,8 +125,19 @@ def test_tanay(folder, clips, latency, seed):
     )  # fmt: skip
 
 
-def enlarged(small):
-    return np.clip(small.repeat(4, 1).repeat(4, 2), 0, 1)
+def enlarged(small, scale=4):
+    return np.clip(small.repeat(scale, 1).repeat(scale, 2), 0, 1)
+
+
+def test_tanay_x2(folder, clips):
+    found = evaluation.evaluate(Plain(scale=2), folder / "clips", "tanay_x2")
+    wanted = {}
+    for name, clip in clips.items():
+        clip = clip[:7, : clip.shape[1] // 2 * 2, : clip.shape[2] // 2 * 2]
+        shown = enlarged(bicubic_down(clip, 2), 2)
+        curve = [psnr(*pair) for pair in zip(clip, shown, strict=True)]
+        wanted[name] = [curve[0], curve[6], np.mean(curve)]
+    check(found, wanted)
 
 
 def of_luma(truth, restored, crop):
@@ -362,7 +373,7 @@ def test_memory_does_not_grow_with_the_clip(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "model, arguments, error, words",
     [
-        (Plain(), {"protocol": "best"}, ValueError, "protocols tanay, mori"),
+        (Plain(), {"protocol": "best"}, ValueError, "protocols tanay, tanay_x2, mori"),
         (Plain(), {"protocol": "mori"}, ValueError, "enlarge by 4"),
         (Plain(2), {"protocol": "tanay"}, ValueError, "enlarge by 1"),
         (Plain(4, channels=1), {"protocol": "mori"}, ValueError, "grey"),
@@ -451,7 +462,7 @@ def test_clips_left_out_are_told(command, capsys, tmp_path):
     [
         ("tiny", 2, "takes NAME and DATA"),
         ("tiny data", 2, "needs --protocol"),
-        ("tiny data --protocol best", 2, "tanay|mori|wdvr_reds|wdvr_vid4|rirn"),
+        ("tiny data --protocol best", 2, "tanay|tanay_x2|mori|"),
         ("tiny data --protocol tanay --also fid", 2, "also"),
         ("tiny data --protocol tanay", 1, "data: there is no such"),
         ("tiny empty --protocol tanay", 1, "no video file"),
