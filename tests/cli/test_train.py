@@ -1,12 +1,13 @@
 """`stablevid train`: which recipe runs, with which words, in which folder.
 
 Tested: scripts, entries and folders; the words a recipe sees; its exit status and
-errors; signals; what is refused; a real entry, one epoch.
+errors; signals; what is refused; a real entry, a few epochs.
 Not tested: what a recipe reaches.
 """
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from stablevid_tf.cli.train import recipe_of
 from stablevid_tf.data.images_writer import ImageWriter
 
 ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "zoo").glob("*/train.py"))
+NAMES = [recipe.parent.name for recipe in RECIPES]
 
 
 @pytest.fixture
@@ -115,12 +118,25 @@ def test_signals_end_the_recipe(here, sent, status):
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize("recipe", RECIPES, ids=NAMES)
+@pytest.mark.parametrize("steps", [0, 150, 201])
+def test_a_recipe_refuses_steps_that_it_would_not_take(
+    here, recipe, steps, monkeypatch, capsys
+):
+    words = [str(recipe), "--data", "clips", "--run", "run", "--steps", str(steps)]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(recipe), run_name="__main__")
+    assert f"from 200 on, not {steps}" in capsys.readouterr().err
+    assert not Path("run").exists()
+
+
 @pytest.mark.large
 def test_an_entry_is_trained_and_gone_on_with(here):
     with ImageWriter("clips") as out:
         for t in range(9):
             out.write(np.full((70, 70, 3), 20 * t, np.uint8), t)
-    words = ["train", "tiny", "--data", "clips", "--steps", "100"]
+    words = ["train", "tiny", "--data", "clips", "--steps", "200"]
     command = [sys.executable, "-c"]
     command += ["import sys; from stablevid_tf.cli.main import main; sys.exit(main())"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -136,6 +152,6 @@ def test_an_entry_is_trained_and_gone_on_with(here):
         "model.weights.h5",
     }
     record = json.loads((run / "run.json").read_text())["starts"]
-    assert record[0]["arguments"]["steps"] == 100 and record[0]["seed"] == 0
+    assert record[0]["arguments"]["steps"] == 200 and record[0]["seed"] == 0
     subprocess.run([*command, *words], check=True, env=environment)
-    assert len((run / "log.csv").read_text().splitlines()) == 3
+    assert len((run / "log.csv").read_text().splitlines()) == 5

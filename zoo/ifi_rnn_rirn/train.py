@@ -24,6 +24,8 @@ parser.add_argument("--run", required=True, help="folder for state, log and weig
 parser.add_argument("--cache", help="folder for decoded frames, kept between runs")
 parser.add_argument("--steps", type=int, default=STEPS)
 args = parser.parse_args()
+if args.steps < 200 or args.steps % EPOCH:
+    parser.error(f"--steps: a multiple of {EPOCH} from 200 on, not {args.steps}")
 run = RunFolder(args.run, args, seed=0)
 
 keras.utils.set_random_seed(0)
