@@ -62,7 +62,7 @@ def main():
         start = time.perf_counter()
         if name:
             _, entry = entries.find(name)
-            given = {"sigma": entry["input"]["sigma"]}
+            given = {"sigma": entry["input"].get("sigma")}
             model = zoo.load(name)
         else:
             model, frame = rlsp(weights)
