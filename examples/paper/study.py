@@ -33,7 +33,7 @@ def arguments(doc, **defaults):
     parser.add_argument("--data", required=True, help="folder of clips to train on")
     parser.add_argument("--test", required=True, help="folder of other clips")
     parser.add_argument("--out", required=True, help="folder for rows, table, figure")
-    parser.add_argument("--cache", help="folder for decoded frames, kept between runs")
+    parser.add_argument("--cache", help="folder for decoded frames (OUT/frames)")
     parser.add_argument("--rows", nargs="*", help="make these rows only")
     for name, value in defaults.items():
         flag = f"--{name.replace('_', '-')}"
@@ -81,7 +81,7 @@ def noisy_clips(args, seed, size=48):
         steps=min(EPOCH, args.steps),
         sigma=30,
         seed=seed,
-        cache=args.cache,
+        cache=args.cache or Path(args.out) / "frames",
     )
 
 
