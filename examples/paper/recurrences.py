@@ -34,6 +34,7 @@ import claims
 import numpy as np
 import study
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from stablevid_tf import evaluation, models
 
@@ -239,6 +240,7 @@ for style, window in zip((":", "--", "-"), WINDOWS, strict=True):
             at = range(1, len(curve) + 1)
             left.plot(at, curve, style, color=colour, label=f"{what}{window}")
 left.set(xlabel="frame", ylabel="PSNR, dB", title="VResNet, as in figure 7")
+left.xaxis.set_major_locator(MaxNLocator(integer=True))
 if left.lines:
     left.legend(frameon=False, fontsize=8, ncols=3)
 shown = [name for name in found if get(name) is not None]
