@@ -16,7 +16,7 @@ norm is held where it is within 5 %; what is stable: `claims.as_in_paper`. Head 
 have three channels and so no stable rank below 0.037: with beta 0.025 they are held at
 0.04.
 
-Budget: 24 trainings of 800 steps, batch 4 of 7 frames of 48x48, sigma 30; about a
+Budget: 21 trainings of 800 steps, batch 4 of 7 frames of 48x48, sigma 30; about a
 minute and a half each on two cores, measuring included.
 
     python examples/paper/constraints.py --data CLIPS --test CLIPS --out FOLDER

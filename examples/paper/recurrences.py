@@ -5,7 +5,7 @@ Instabilities in Recurrent Video Processing": VDnCNN and VResNet without recurre
 with frame-, feature-recurrence and RLSP; VResNet with windows of 3 and 7 frames, with
 and without RLSP, and in both directions; DBDNet, FRVSR at scale 1, FastDVDnet; BM3D of
 every frame alone (table 1 has VNLB too: cited, not run). `paper_` columns are table 1,
-with what section 3.1 says of table 2; figure 7 has no numbers. The paper: 64 features,
+with what section 3.1 (of DBDNet figure 1) says of stability. The paper: 64 features,
 600,000 steps, Vimeo-90k.
 
 Every network is at `--features` / 64 of its published width, so they are NOT at equal
