@@ -8,11 +8,16 @@ and `figure.png`.
 
 import argparse
 import csv
+import itertools
 import json
 from pathlib import Path
 
 import keras
+import numpy as np
 
+from stablevid_tf import diagnostics
+from stablevid_tf.data import ClipDataset, open_video, sequences
+from stablevid_tf.data.list_videos import list_videos
 from stablevid_tf.losses import Charbonnier
 from stablevid_tf.metrics import PSNR
 from stablevid_tf.training import RunFolder
@@ -28,12 +33,56 @@ def arguments(doc, **defaults):
     parser.add_argument("--data", required=True, help="folder of clips to train on")
     parser.add_argument("--test", required=True, help="folder of other clips")
     parser.add_argument("--out", required=True, help="folder for rows, table, figure")
-    parser.add_argument("--cache", help="folder for decoded frames, kept between runs")
+    parser.add_argument("--cache", help="folder for decoded frames (OUT/frames)")
     parser.add_argument("--rows", nargs="*", help="make these rows only")
     for name, value in defaults.items():
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=type(value), default=value)
     return parser
+
+
+def chosen(args, rows):
+    """The table's rows, in its order: those asked for, and those made before.
+
+    Ends the program where `args.out` holds a study with other settings, or where a
+    row is unknown. Settings are all arguments but `--out`, `--rows`, `--cache`.
+    """
+    unknown = sorted(set(args.rows or ()) - set(rows))
+    if unknown:
+        raise SystemExit(
+            f"No row is named {', '.join(unknown)}. Rows: {' '.join(rows)}"
+        )
+    asked = {k: v for k, v in vars(args).items() if k not in ("out", "rows", "cache")}
+    record = Path(args.out) / "settings.json"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    if not record.exists():
+        record.write_text(json.dumps(asked, indent=1), encoding="utf-8")
+    found = json.loads(record.read_text(encoding="utf-8"))
+    if found != asked:
+        raise SystemExit(
+            f"{args.out} holds a study made with {found}, asked for is {asked}. Give "
+            "another --out."
+        )
+    made = {name for name in rows if (Path(args.out) / name / "figures.json").exists()}
+    wanted = set(args.rows or rows) | made
+    missing = [name for name in rows if name not in wanted]
+    if missing:
+        print(f"Without the rows {', '.join(missing)}: no part of the table below.")
+    return [name for name in rows if name in wanted]
+
+
+def noisy_clips(args, seed, size=48):
+    """7 frames of `size` x `size` with noise of sigma 30, in batches of 4."""
+    return ClipDataset(
+        args.data,
+        frames=7,
+        size=size,
+        batch_size=4,
+        steps=min(EPOCH, args.steps),
+        sigma=30,
+        seed=seed,
+        cache=args.cache or Path(args.out) / "frames",
+    )
 
 
 def trained(
@@ -109,6 +158,40 @@ def measured(run, measure):
     partial.write_text(json.dumps(figures, indent=1, default=float), encoding="utf-8")
     partial.replace(path)
     return figures
+
+
+def stability(model, test, frames=300, size=48, sigma=30):
+    """The two tests of Tanay et al., section 2.2, small, and the certificate.
+
+    The long run: the middle of every clip of `test`, its first 40 frames back and
+    forth, with noise. The field: 41 frames of 32x32, 60 iterations. Verdict: "proved"
+    where every loop's gain bound is below 1; else "fails" where the long run drifts or
+    diverges, or the field diverges; "passes" where both are stable; "undecided".
+    Bidirectional models, which have no state that could go astray, get None.
+    """
+    tests = "long_run onset_decile1 onset_decile9 field field_frames verdict"
+    if not hasattr(model, "step"):
+        return dict.fromkeys(tests.split())
+    videos = [sequences.ping_pong(_middle(p, size), frames) for p in list_videos(test)]
+    together = (np.stack(at) for at in zip(*videos, strict=True))
+    run = diagnostics.long_run(model, together, sigma=sigma)
+    field = diagnostics.temporal_receptive_field(model, 20, 32, iterations=60)
+    verdicts = {run.verdict, field.verdict}
+    if diagnostics.certify(model).certified:
+        verdict = "proved"
+    elif verdicts & {"diverges", "drifts"}:
+        verdict = "fails"
+    else:
+        verdict = "passes" if verdicts == {"stable"} else "undecided"
+    values = (run.verdict, *run.deciles, field.verdict, field.window, verdict)
+    return dict(zip(tests.split(), values, strict=True))
+
+
+def _middle(path, size):
+    with open_video(path) as video:
+        clip = np.stack([frame.image for frame in itertools.islice(video, 40)])
+    y, x = (max(side - size, 0) // 2 for side in clip.shape[1:3])
+    return clip[:, y : y + size, x : x + size]
 
 
 def write_table(out, rows):

@@ -1,0 +1,63 @@
+"""What the tables' numbers say of a paper's claims, by rules and not by hand.
+
+`found` is ``{row: {column: value}}``.
+"""
+
+MISSING = "a row is missing"
+
+
+def more(found, a, b, column):
+    """By how much row `a` lies above row `b`; None where one has no such number."""
+    a, b = (found.get(row, {}).get(column) for row in (a, b))
+    return None if a is None or b is None else a - b
+
+
+def spread(found, rows, column):
+    """The largest difference between a row and its twin `row_seed1`, or None."""
+    pairs = [more(found, row, f"{row}_seed1", column) for row in rows]
+    return None if None in pairs else max(map(abs, pairs))
+
+
+def judged(claim, difference, spread):
+    """:func:`said` of a claim that `difference` is above 0.
+
+    It holds or not where the difference is larger than `spread`, what two seeds
+    differ by. None: a row is missing.
+    """
+    if difference is None or spread is None:
+        return said(claim, MISSING)
+    holds = difference > 0 if abs(difference) > spread else None
+    return said(f"{claim} ({difference:+.2f}, seeds differ by {spread:.2f})", holds)
+
+
+def said(claim, holds):
+    """Print a claim and what is found: True, False, MISSING, or None, not telling."""
+    verdict = {True: "agrees", False: "disagrees", None: "cannot be told at this size"}
+    print(f"{claim}: {verdict.get(holds, holds)}.")
+
+
+def as_in_paper(claim, verdicts, should, control):
+    """:func:`said` of rows that fail and rows that are stable.
+
+    Args:
+        verdicts: ``{row: what stability() found}``; None: the row is missing.
+        should: ``{row: whether it is stable in the paper}``.
+        control: the verdict of a row that fails in the paper.
+
+    False where one fails that should be stable; True where all do as in the paper;
+    else rows that should fail and do not: False if the control fails, None if it does
+    not, where a smaller model of a shorter training may just be stable. None too
+    where one is undecided.
+    """
+    if None in verdicts.values():
+        return said(claim, MISSING)
+    stable = {"proved": True, "passes": True, "fails": False}
+    seen = {name: stable.get(verdict) for name, verdict in verdicts.items()}
+    if any(should[name] and seen[name] is False for name in should):
+        holds = False
+    elif None in seen.values():
+        holds = None
+    else:
+        holds = True if seen == should else False if control == "fails" else None
+    told = ", ".join(f"{name} {verdict}" for name, verdict in verdicts.items())
+    return said(f"{claim} ({told})", holds)
