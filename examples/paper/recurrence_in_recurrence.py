@@ -110,7 +110,7 @@ def trained(name):
         steps=min(study.EPOCH, args.steps),
         degrade=MotionBlur(window=7),
         seed=seed,
-        cache=args.cache,
+        cache=args.cache or Path(args.out) / "frames",
     )
     return study.trained(
         Path(args.out) / name,

@@ -105,7 +105,7 @@ class Clips(data.ClipDataset):
             steps=min(study.EPOCH, args.steps),
             degrade=BicubicDown(4),
             seed=seed,
-            cache=args.cache,
+            cache=args.cache or Path(args.out) / "frames",
         )
         self.padded = padded
 
@@ -250,10 +250,12 @@ if spread is not None and psnr("2d_window5") is not None:
     designs.legend(frameon=False, fontsize=7)
 if None not in padded.values():
     fig5.plot(list(padded), list(padded.values()), "o-")
+fig5.set_xticks(PADDINGS)
 fig5.set(xlabel="frames of padding", ylabel="PSNR of RGB, dB", title="figure 5")
 fig6.plot(BATCHES, [np.median(speedup[str(n)]) for n in BATCHES], "o-")
 limit = [n * (1 + 2 * PADDING) / (n + 2 * PADDING) for n in BATCHES]
 fig6.plot(BATCHES, limit, color="0.6", linestyle=":", label="by frames computed")
+fig6.set_xticks(BATCHES)
 fig6.set(xlabel="frames at once", ylabel="speed, times one", title="figure 6")
 fig6.legend(frameon=False, fontsize=7)
 for axes in (designs, fig5, fig6):
