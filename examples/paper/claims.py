@@ -30,6 +30,19 @@ def judged(claim, difference, spread):
     return said(f"{claim} ({difference:+.2f}, seeds differ by {spread:.2f})", holds)
 
 
+def all_judged(claim, differences, spread):
+    """:func:`said` of a claim that each of ``{what: difference}`` is above 0.
+
+    It holds where all are larger than `spread`, fails where one is below minus it.
+    """
+    values = differences.values()
+    if None in values or spread is None:
+        return said(claim, MISSING)
+    holds = True if min(values) > spread else False if min(values) < -spread else None
+    told = ", ".join(f"{what} {value:+.2f}" for what, value in differences.items())
+    return said(f"{claim} ({told}; told beyond {spread:.2f})", holds)
+
+
 def said(claim, holds):
     """Print a claim and what is found: True, False, MISSING, or None, not telling."""
     verdict = {True: "agrees", False: "disagrees", None: "cannot be told at this size"}

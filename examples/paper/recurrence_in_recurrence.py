@@ -1,0 +1,227 @@
+"""Deblurring with recurrence in recurrence: five networks, two add-ons.
+
+Repeats tables S5 and S6 of Park et al., "Recurrence-in-Recurrence Networks for Video
+Deblurring": each network alone, with adaptive temporal blending of its features (ATB),
+with the inner-recurrence module on its hidden state (IRM), and with both; for IFI-RNN
+each add-on in the place of the other one too. There GoPro and REDS; here seven frames
+of ordinary video averaged, and the one in their middle to be found (`MotionBlur`).
+
+    python examples/paper/recurrence_in_recurrence.py --data CLIPS --test OTHER_CLIPS \
+        --out FOLDER
+
+All rows: the same clips, steps, rate (1e-3) and schedule; the unit of widths is
+`--features` (there 20, of STRCNN 32), of RDBN three quarters of it (there 16), and
+networks that have residual blocks have `--blocks` of them (there 6, 8, 15).
+
+Measured: protocol "rirn" on the first 20 blurred frames of each test clip. No network
+has a skip from the frame, and after a short training one may stay below the blurred
+input, which has a row.
+
+The spread is the larger of what two seeds of IFI-RNN differ by, alone and with both
+add-ons. A claim agrees if every difference that it speaks of is larger than the
+spread, disagrees if one is below minus the spread, and else cannot be told.
+
+Budget: 24 trainings of 1,000 steps, batch 4 of 7 frames of 48x48; see README.md.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import claims
+import numpy as np
+import study
+from matplotlib.figure import Figure
+
+from stablevid_tf import data, evaluation, models
+from stablevid_tf.data.degradations import MotionBlur
+
+BASES = ("ifi_rnn", "strcnn", "rdbn", "gru", "lstm")
+WITH_BLOCKS = ("ifi_rnn", "strcnn", "rdbn")
+ADD_ONS = {"": "nothing", "atb": "ATB", "irm": "IRM", "rirn": "both"}
+SWAPS = {"atb_atb": "ATB twice", "irm_irm": "IRM twice"}
+RATE, FRAMES = 1e-3, 20
+# PSNR and SSIM on GoPro, then on REDS: table S6, and for the swaps S5.
+PAPER = {
+    "ifi_rnn": (28.30, 0.8668, 30.01, 0.8762),
+    "ifi_rnn_atb": (28.65, 0.8779, 30.61, 0.8800),
+    "ifi_rnn_irm": (28.88, 0.8805, 30.75, 0.8845),
+    "ifi_rnn_rirn": (29.14, 0.8894, 31.08, 0.8905),
+    "ifi_rnn_atb_atb": (28.65, 0.8812, 30.75, 0.8822),
+    "ifi_rnn_irm_irm": (28.76, 0.8874, 30.95, 0.8900),
+    "strcnn": (28.72, 0.8460, 30.23, 0.8708),
+    "strcnn_atb": (28.75, 0.8554, 30.43, 0.8752),
+    "strcnn_irm": (28.82, 0.8602, 30.66, 0.8829),
+    "strcnn_rirn": (28.87, 0.8781, 30.76, 0.8902),
+    "rdbn": (29.82, 0.9043, 32.29, 0.9222),
+    "rdbn_atb": (29.87, 0.9048, 32.55, 0.9221),
+    "rdbn_irm": (29.96, 0.9086, 32.44, 0.9308),
+    "rdbn_rirn": (30.17, 0.9120, 32.71, 0.9322),
+    "gru": (25.11, 0.7890, 26.69, 0.7956),
+    "gru_atb": (25.49, 0.7961, 26.77, 0.8043),
+    "gru_irm": (26.03, 0.8179, 28.52, 0.8338),
+    "gru_rirn": (26.36, 0.8217, 28.60, 0.8428),
+    "lstm": (25.22, 0.7948, 26.87, 0.8046),
+    "lstm_atb": (25.33, 0.8011, 27.69, 0.8198),
+    "lstm_irm": (26.97, 0.8291, 28.75, 0.8335),
+    "lstm_rirn": (27.24, 0.8400, 29.12, 0.8584),
+}
+PAPER_COLUMNS = (
+    "paper_psnr_gopro",
+    "paper_ssim_gopro",
+    "paper_psnr_reds",
+    "paper_ssim_reds",
+)
+TWICE = ("ifi_rnn", "ifi_rnn_rirn")
+# Row: architecture (None: the blurred frames as they are) and seed.
+ROWS = {
+    "blurred": (None, None),
+    **{name: (name, 0) for name in PAPER},
+    **{f"{name}_seed1": (name, 1) for name in TWICE},
+}
+
+
+class AsItIs:
+    """Frames as they come: what `evaluate` needs of a model of whole clips."""
+
+    scale, channels = 1, 3
+
+    def predict_on_batch(self, frames):
+        return frames
+
+
+parser = study.arguments(__doc__, steps=1000, features=16, blocks=2)
+args = parser.parse_args()
+if args.features < 3:
+    parser.error(f"--features: 3 or more. Received: {args.features}")
+names = study.chosen(args, ROWS)
+protocol = dataclasses.replace(evaluation.PROTOCOLS["rirn"], frames=FRAMES)
+
+
+def base_of(architecture):
+    return next(base for base in BASES if architecture.startswith(base))
+
+
+def trained(name):
+    architecture, seed = ROWS[name]
+    base, sizes = base_of(architecture), {"features": args.features}
+    if base == "rdbn":
+        # An even number.
+        sizes["features"] = 3 * args.features // 8 * 2
+    if base in WITH_BLOCKS:
+        sizes["blocks"] = args.blocks
+    clips = data.ClipDataset(
+        args.data,
+        frames=7,
+        size=48,
+        batch_size=4,
+        steps=min(study.EPOCH, args.steps),
+        degrade=MotionBlur(window=7),
+        seed=seed,
+        cache=args.cache or Path(args.out) / "frames",
+    )
+    return study.trained(
+        Path(args.out) / name,
+        lambda dtype: models.build(architecture, dtype=dtype, **sizes),
+        clips,
+        args.steps,
+        RATE,
+        seed,
+    )
+
+
+def measure(name):
+    alone = name == "blurred"
+    model = AsItIs() if alone else trained(name)
+    parameters = None
+    if not alone:
+        parameters = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    mean = evaluation.evaluate(model, args.test, protocol, name=name).mean
+    return {"parameters": parameters} | mean
+
+
+found = {}
+for name in names:
+    print(f"-- {name}", flush=True)
+    found[name] = study.measured(Path(args.out) / name, lambda: measure(name))  # noqa: B023
+
+
+def gain(name, over):
+    """dB that a row has over another of the same seed; None where one is missing."""
+    return claims.more(found, name, over, "psnr_rgb_mean")
+
+
+rows = []
+for name, figures in found.items():
+    architecture, seed = ROWS[name]
+    base = architecture and base_of(architecture)
+    alone = base and name.replace(architecture, base)
+    paper = PAPER.get(architecture, (None,) * 4)
+    rows.append(
+        {
+            "row": name,
+            "network": base,
+            "add_on": architecture and architecture[len(base) + 1 :],
+            "seed": seed,
+            **figures,
+            "psnr_gain_over_network_alone": alone and gain(name, alone),
+            **dict(zip(PAPER_COLUMNS, paper, strict=True)),
+        }
+    )
+study.write_table(args.out, rows)
+spread = claims.spread(found, TWICE, "psnr_rgb_mean")
+
+figure = Figure(figsize=(9, 4), layout="constrained")
+axes = figure.add_subplot()
+KINDS = {k: v for k, v in (ADD_ONS | SWAPS).items() if k}
+ticks = []
+for place, base in enumerate(BASES):
+    kinds = [kind for kind in KINDS if f"{base}_{kind}" in PAPER]
+    ticks.append(place)
+    for at, kind in enumerate(kinds):
+        name = f"{base}_{kind}"
+        x = place + 0.8 * ((at + 0.5) / len(kinds) - 0.5)
+        width = 0.7 / len(kinds)
+        colour = f"C{list(KINDS).index(kind)}"
+        label = KINDS[kind] if place == 0 else None
+        axes.bar(x, gain(name, base) or 0, width, color=colour, label=label)
+        theirs = PAPER[name][0] - PAPER[base][0]
+        label = "the paper's, on GoPro" if place == at == 0 else None
+        axes.hlines(theirs, x - width / 2, x + width / 2, color="black", label=label)
+if spread is not None:
+    label = f"two seeds differ: {spread:.2f} dB"
+    axes.axhspan(-spread, spread, color="0.9", zorder=0, label=label)
+axes.axhline(0, color="0.5", linewidth=0.8)
+axes.set_xticks(ticks, [base.replace("_", "-").upper() for base in BASES])
+axes.set_ylabel("PSNR gained by the add-on, dB")
+axes.spines[["top", "right"]].set_visible(False)
+axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+figure.savefig(Path(args.out) / "figure.png", dpi=150)
+
+
+def judged(claim, gains):
+    claims.all_judged(claim, gains, spread)
+
+
+def above(base, kinds):
+    """dB by which both add-ons are above the better of the rows with `kinds`."""
+    gains = [gain(f"{base}_rirn", f"{base}_{kind}") for kind in kinds]
+    return None if None in gains else min(gains)
+
+
+print()
+judged("ATB helps every network", {b: gain(f"{b}_atb", b) for b in BASES})
+judged("IRM helps every network", {b: gain(f"{b}_irm", b) for b in BASES})
+judged("Both help every network", {b: gain(f"{b}_rirn", b) for b in BASES})
+judged(
+    "Both are better than the better of the two alone",
+    {base: above(base, ("atb", "irm")) for base in BASES},
+)
+judged(
+    "One add-on in both places helps",
+    {kind: gain(f"ifi_rnn_{kind}", "ifi_rnn") for kind in SWAPS},
+)
+judged(
+    "Each add-on in its own place is better than one in both",
+    {kind: gain("ifi_rnn_rirn", f"ifi_rnn_{kind}") for kind in SWAPS},
+)
+print(f"Written: {args.out}/results.csv, {args.out}/figure.png")
