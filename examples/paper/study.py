@@ -9,6 +9,7 @@ and `figure.png`.
 import argparse
 import csv
 import json
+import time
 from pathlib import Path
 
 import keras
@@ -34,6 +35,29 @@ def arguments(doc, **defaults):
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=type(value), default=value)
     return parser
+
+
+def asked(args, rows):
+    """Names of the rows to make, in a folder that holds a study of these arguments.
+
+    Raises:
+        SystemExit: an unknown row, or a folder made with other arguments.
+    """
+    unknown = sorted(set(args.rows or ()) - set(rows))
+    if unknown:
+        raise SystemExit(f"No row {', '.join(unknown)}. Rows: {', '.join(rows)}")
+    given = {k: v for k, v in vars(args).items() if k not in ("out", "cache", "rows")}
+    record = Path(args.out) / "arguments.json"
+    if not record.exists():
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps(given, indent=1), encoding="utf-8")
+    found = json.loads(record.read_text(encoding="utf-8"))
+    if found != given:
+        raise SystemExit(
+            f"{args.out} holds a study of {found}, asked for is {given}. Give another "
+            "--out."
+        )
+    return [name for name in rows if not args.rows or name in args.rows]
 
 
 def trained(
@@ -77,7 +101,7 @@ def trained(
             model.fit(
                 clips,
                 epochs=-(-steps // len(clips)),
-                callbacks=folder.callbacks(clips),
+                callbacks=[Seconds(), *folder.callbacks(clips)],
                 verbose=2,
             )
         model.save_weights(weights)
@@ -98,6 +122,16 @@ def _check_same(record, asked):
         )
 
 
+class Seconds(keras.callbacks.Callback):
+    """Logs the seconds that an epoch took: its data, PI-BPTT's states, its steps."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = time.perf_counter() - self._start
+
+
 def measured(run, measure):
     """What `measure()` gives, a dict of plain values, kept in the row's folder."""
     path = Path(run) / "figures.json"
@@ -109,6 +143,15 @@ def measured(run, measure):
     partial.write_text(json.dumps(figures, indent=1, default=float), encoding="utf-8")
     partial.replace(path)
     return figures
+
+
+def told(claim, gain, margin):
+    """Prints a claim and what a gain (positive where it holds) says of it."""
+    verdict = "cannot be told at this size"
+    if abs(gain) > margin:
+        verdict = "agrees" if gain > 0 else "disagrees"
+    print(f"{claim}: {verdict} ({gain:+.2f}, told beyond {margin:.2f})")
+    return verdict
 
 
 def write_table(out, rows):
