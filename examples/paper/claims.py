@@ -18,35 +18,37 @@ def spread(found, rows, column):
     return None if None in pairs else max(map(abs, pairs))
 
 
-def judged(claim, difference, spread):
+def judged(claim, difference, margin):
     """:func:`said` of a claim that `difference` is above 0.
 
-    It holds or not where the difference is larger than `spread`, what two seeds
+    It holds or not where the difference is larger than `margin`, such as what two seeds
     differ by. None: a row is missing.
     """
-    if difference is None or spread is None:
+    if difference is None or margin is None:
         return said(claim, MISSING)
-    holds = difference > 0 if abs(difference) > spread else None
-    return said(f"{claim} ({difference:+.2f}, seeds differ by {spread:.2f})", holds)
+    holds = difference > 0 if abs(difference) > margin else None
+    return said(f"{claim} ({difference:+.2f}; told beyond {margin:.2f})", holds)
 
 
-def all_judged(claim, differences, spread):
+def all_judged(claim, differences, margin):
     """:func:`said` of a claim that each of ``{what: difference}`` is above 0.
 
-    It holds where all are larger than `spread`, fails where one is below minus it.
+    It holds where all are larger than `margin`, fails where one is below minus it.
     """
     values = differences.values()
-    if None in values or spread is None:
+    if None in values or margin is None:
         return said(claim, MISSING)
-    holds = True if min(values) > spread else False if min(values) < -spread else None
+    holds = True if min(values) > margin else False if min(values) < -margin else None
     told = ", ".join(f"{what} {value:+.2f}" for what, value in differences.items())
-    return said(f"{claim} ({told}; told beyond {spread:.2f})", holds)
+    return said(f"{claim} ({told}; told beyond {margin:.2f})", holds)
 
 
 def said(claim, holds):
     """Print a claim and what is found: True, False, MISSING, or None, not telling."""
-    verdict = {True: "agrees", False: "disagrees", None: "cannot be told at this size"}
-    print(f"{claim}: {verdict.get(holds, holds)}.")
+    words = {True: "agrees", False: "disagrees", None: "cannot be told at this size"}
+    verdict = words.get(holds, holds)
+    print(f"{claim}: {verdict}.")
+    return verdict
 
 
 def as_in_paper(claim, verdicts, should, control):

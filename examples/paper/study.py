@@ -10,6 +10,7 @@ import argparse
 import csv
 import itertools
 import json
+import time
 from pathlib import Path
 
 import keras
@@ -126,7 +127,7 @@ def trained(
             model.fit(
                 clips,
                 epochs=-(-steps // len(clips)),
-                callbacks=folder.callbacks(clips),
+                callbacks=[Seconds(), *folder.callbacks(clips)],
                 verbose=2,
             )
         model.save_weights(weights)
@@ -145,6 +146,16 @@ def _check_same(record, asked):
             f"{record.parent} holds a run of {found}, asked for is {asked}. Give "
             "another --out, or remove the folder."
         )
+
+
+class Seconds(keras.callbacks.Callback):
+    """Logs the seconds that an epoch took: its data, PI-BPTT's states, its steps."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = time.perf_counter() - self._start
 
 
 def measured(run, measure):
