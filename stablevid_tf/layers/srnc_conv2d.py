@@ -41,7 +41,8 @@ class SRNCConv2D(ReparametrisedConv2D):
             free.
         power_iterations: per training step, at least 1.
         decomposition: ``"projected"``, or ``"gradient"`` for the algorithm as printed
-            (whose norm is not ``alpha`` for ``beta < 1``).
+            (whose norm is not ``alpha`` for ``beta < 1``: folding scales its kernels
+            down to that, so a folded model is not the one that was trained).
         frame_size: side of the map that the norms are taken on, in pixels.
         **kwargs: as in ``keras.layers.Conv2D`` (strides, padding, activation, ...).
 
