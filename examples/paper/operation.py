@@ -93,15 +93,7 @@ def burst_row(name):
     def build(dtype):
         return models.build("vresnet_feat", dtype=dtype, **options)
 
-    clips = data.ClipDataset(
-        args.data,
-        frames=7,
-        size=48,
-        batch_size=4,
-        steps=min(study.EPOCH, args.steps),
-        sigma=30,
-        cache=args.cache,
-    )
+    clips = study.noisy_clips(args, seed=0)
     kind = "half" if share < 1 else "srnc" if constraint else "full"
     model = study.trained(f"{args.out}/{kind}", build, clips, args.steps)
     curves = []
