@@ -23,7 +23,7 @@ _WATCH_EVERY = 4
 # The least worth of memory: half is none, one is all that can be had.
 _WORTH = 0.6
 # Frames between two looks at it. A look costs one step.
-_LOOK_EVERY = 100
+_LOOK_EVERY = 200
 # What a model's memory counts that goes astray twice within so many frames.
 _SOON = 100
 _DAMPEN = 0.9
@@ -42,7 +42,7 @@ class Guard:
 
     1. The first burst of a scene sets the usual levels. At a scene cut (see `scenes`)
        the state begins at zero.
-    2. A look is taken every 100 frames of a scene, sooner at its beginning and after
+    2. A look is taken every 200 frames of a scene, sooner at its beginning and after
        an event, at models of scale 1 that do not look ahead: the frame before, by
        itself, gives z. What memory is worth is the share of the way from z to the
        restored frame that comes nearest to the truth, for which the input y that came
