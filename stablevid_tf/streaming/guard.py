@@ -148,8 +148,8 @@ class Guard:
             due = not can_look and (index + 1) % self.check_every == 0
             suspect = False
             if can_look and index == look:
-                alone = _from_zero(step, list(recent)[-2:-1])
-                suspect = _worth(last, alone.out, frame) < _WORTH
+                alone, *_ = step(list(recent)[-2:-1], None, watch=False)
+                suspect = _worth(last, alone, frame) < _WORTH
                 gap = min(2 * gap, _LOOK_EVERY)
                 look = index + (self.check_every if suspect else gap)
             watch = young or due or suspect or index % _WATCH_EVERY == 0
