@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from stablevid_tf import data, models, streaming
-from stablevid_tf.cells import NoiseLevelCell
 from stablevid_tf.cli.load_model import load_model
+from stablevid_tf.cli.noise import takes_level
 
 SHORT = 40
 COLUMNS = ("model", "clip", "frame", "noisy", "psnr", "reference", "gap")
@@ -38,9 +38,7 @@ def measured_frames(length):
 
 def told(model, sigma):
     """The model; one with a noise map told the level."""
-    if isinstance(model.network, NoiseLevelCell):
-        return models.at_noise_level(model, sigma)
-    return model
+    return models.at_noise_level(model, sigma) if takes_level(model) else model
 
 
 def psnr(a, b):

@@ -114,7 +114,7 @@ def trained(name):
     return study.trained(
         Path(args.out) / name,
         lambda dtype: build(constraint, dtype),
-        lambda model: study.noisy_clips(args, seed, SIZE),
+        lambda model: study.clips(args, seed),
         args.steps,
         seed=seed,
     )

@@ -31,7 +31,7 @@ import claims
 import long_videos
 import numpy as np
 import study
-from long_videos import GAMMAS, KINDS, MOTIONS, cut, degrade
+from long_videos import GAMMAS, KINDS, MOTIONS, degrade
 from matplotlib.figure import Figure
 
 from stablevid_tf import data, models, training
@@ -71,7 +71,7 @@ for name in [name for name in ROWS if not args.rows or name in args.rows]:
     if epoch(name) < 1 or args.steps % epoch(name):
         parser.error(f"{name}: {args.steps} steps are no whole epochs of {epoch(name)}")
 
-source = data.ClipDataset(args.data, frames=CLIP, size=SIZE, cache=args.cache)
+source = data.ClipDataset(args.data, frames=CLIP, size=SIZE, cache=study.cache(args))
 videos = sorted(source.videos, key=len)[-args.videos :]
 videos = [video[:LONGEST] for video in videos]
 if len(videos) < args.videos:
@@ -79,7 +79,7 @@ if len(videos) < args.videos:
 print(f"T: {' '.join(str(len(video)) for video in videos)} frames")
 
 tests = data.ClipDataset(
-    args.test, frames=1, size=args.test_size, cache=args.cache
+    args.test, frames=1, size=args.test_size, cache=study.cache(args)
 ).videos
 
 
@@ -178,7 +178,9 @@ if len(reuses) > 1:
 if "frvsr_ri" in figures:
     found = figures["frvsr_ri"]
     ages = np.array(found["static age"])
-    texture = [np.abs(np.diff(cut(v[0], args.test_size), axis=1)).mean() for v in tests]
+    texture = [
+        np.abs(np.diff(study.cut(v[0], args.test_size), axis=1)).mean() for v in tests
+    ]
     by_texture, half = ages[np.argsort(texture)], len(ages) // 2
     kinds = ("static", *MOTIONS, *GAMMAS)
     costs = [np.mean(found[f"{kind} age"]) for kind in kinds]

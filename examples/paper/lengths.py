@@ -42,7 +42,7 @@ parser = study.arguments(
     __doc__, steps=1000, features=16, frames=1500, iterations=100, seed=0
 )
 args = parser.parse_args()
-tests = data.ClipDataset(args.test, frames=1, size=70, cache=args.cache).videos
+tests = data.ClipDataset(args.test, frames=1, size=70, cache=study.cache(args)).videos
 
 
 def played(number, picture):
@@ -70,7 +70,7 @@ def make(name):
             motion=PATH,
             grey=True,
             seed=args.seed,
-            cache=args.cache,
+            cache=study.cache(args),
         )
         model = study.trained(run, build, clips, args.steps, seed=args.seed)
         truth = np.stack([[*played(n, v[0])] for n, v in enumerate(tests)])

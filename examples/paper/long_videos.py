@@ -6,6 +6,7 @@ Stabilization of Video Super-Resolution using Recurrent Networks", make and meas
 """
 
 import numpy as np
+from study import cut
 
 from stablevid_tf import metrics
 from stablevid_tf.data import degradations, sequences
@@ -19,13 +20,6 @@ WARM = 15
 
 mori = PROTOCOLS["mori"]
 degrade = getattr(degradations, mori.degradation)(**mori.settings)
-
-
-def cut(frames, size):
-    """The square in the middle of uint8 frames, float32 in [0, 1]."""
-    top, left = ((side - size) // 2 for side in frames.shape[-3:-1])
-    square = frames[..., top : top + size, left : left + size, :]
-    return square.astype("float32") / 255
 
 
 def played(kind, video, frames, size):

@@ -75,7 +75,7 @@ parser = study.arguments(__doc__, steps=1000, features=16, frames=700, stills=51
 args = parser.parse_args()
 if args.stills < COUNTS[-1] and not args.rows:
     parser.error(f"--stills: {COUNTS[-1]} or more. Received: {args.stills}")
-tests = data.ClipDataset(args.test, frames=1, size=64, cache=args.cache).videos
+tests = data.ClipDataset(args.test, frames=1, size=64, cache=study.cache(args)).videos
 
 
 def psnr(model, strategy, clean):
@@ -93,14 +93,13 @@ def burst_row(name):
     def build(dtype):
         return models.build("vresnet_feat", dtype=dtype, **options)
 
-    clips = study.noisy_clips(args, seed=0)
+    clips = study.clips(args, seed=0)
     kind = "half" if share < 1 else "srnc" if constraint else "full"
     model = study.trained(f"{args.out}/{kind}", build, clips, args.steps)
     curves = []
     for video in sorted(tests, key=len)[-3:]:
-        top, left = ((side - 64) // 2 for side in video.shape[1:3])
-        clip = video[:, top : top + 64, left : left + 64].astype("float32") / 255
-        curves.append(psnr(model, strategy, sequences.ping_pong(clip, args.frames)))
+        clean = sequences.ping_pong(study.cut(video, 64), args.frames)
+        curves.append(psnr(model, strategy, clean))
     operations = models.describe("vresnet_feat", **options).operations
     return {"curves": curves, "models_run": count, "operations": count * operations}
 

@@ -32,7 +32,7 @@ import numpy as np
 import study
 from matplotlib.figure import Figure
 
-from stablevid_tf import data, evaluation, models
+from stablevid_tf import evaluation, models
 from stablevid_tf.data.degradations import MotionBlur
 
 BASES = ("ifi_rnn", "strcnn", "rdbn", "gru", "lstm")
@@ -109,20 +109,10 @@ def trained(name):
         sizes["features"] = 3 * args.features // 8 * 2
     if base in WITH_BLOCKS:
         sizes["blocks"] = args.blocks
-    clips = data.ClipDataset(
-        args.data,
-        frames=7,
-        size=48,
-        batch_size=4,
-        steps=min(study.EPOCH, args.steps),
-        degrade=MotionBlur(window=7),
-        seed=seed,
-        cache=args.cache or Path(args.out) / "frames",
-    )
     return study.trained(
         Path(args.out) / name,
         lambda dtype: models.build(architecture, dtype=dtype, **sizes),
-        clips,
+        study.clips(args, seed, degrade=MotionBlur(window=7)),
         args.steps,
         RATE,
         seed,
@@ -142,7 +132,7 @@ def measure(name):
 found = {}
 for name in names:
     print(f"-- {name}", flush=True)
-    found[name] = study.measured(Path(args.out) / name, lambda: measure(name))  # noqa: B023
+    found[name] = study.measured(Path(args.out) / name, lambda name=name: measure(name))
 
 
 def gain(name, over):

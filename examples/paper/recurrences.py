@@ -105,7 +105,7 @@ def trained(name):
     return study.trained(
         Path(args.out) / name,
         lambda dtype: models.build(architecture, dtype=dtype, **settings),
-        lambda model: study.noisy_clips(args, seed),
+        lambda model: study.clips(args, seed),
         args.steps,
         seed=seed,
     )

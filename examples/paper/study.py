@@ -72,18 +72,30 @@ def chosen(args, rows):
     return [name for name in rows if name in wanted]
 
 
-def noisy_clips(args, seed, size=48):
-    """7 frames of `size` x `size` with noise of sigma 30, in batches of 4."""
+def cache(args):
+    """The folder for decoded frames."""
+    return args.cache or Path(args.out) / "frames"
+
+
+def clips(args, seed, **options):
+    """7 frames of 48x48 in batches of 4; noise of sigma 30 but for `degrade`."""
     return ClipDataset(
         args.data,
         frames=7,
-        size=size,
+        size=48,
         batch_size=4,
         steps=min(EPOCH, args.steps),
-        sigma=30,
         seed=seed,
-        cache=args.cache or Path(args.out) / "frames",
+        cache=cache(args),
+        **options,
     )
+
+
+def cut(frames, size):
+    """The square in the middle of uint8 frames [..., H, W, C], float32 in [0, 1]."""
+    top, left = (max(side - size, 0) // 2 for side in frames.shape[-3:-1])
+    square = frames[..., top : top + size, left : left + size, :]
+    return square.astype("float32") / 255
 
 
 def trained(
@@ -183,7 +195,8 @@ def stability(model, test, frames=300, size=48, sigma=30):
     tests = "long_run onset_decile1 onset_decile9 field field_frames verdict"
     if not hasattr(model, "step"):
         return dict.fromkeys(tests.split())
-    videos = [sequences.ping_pong(_middle(p, size), frames) for p in list_videos(test)]
+    squares = (cut(_first(path, 40), size) for path in list_videos(test))
+    videos = [sequences.ping_pong(square, frames) for square in squares]
     together = (np.stack(at) for at in zip(*videos, strict=True))
     run = diagnostics.long_run(model, together, sigma=sigma)
     field = diagnostics.temporal_receptive_field(model, 20, 32, iterations=60)
@@ -198,11 +211,9 @@ def stability(model, test, frames=300, size=48, sigma=30):
     return dict(zip(tests.split(), values, strict=True))
 
 
-def _middle(path, size):
+def _first(path, count):
     with open_video(path) as video:
-        clip = np.stack([frame.image for frame in itertools.islice(video, 40)])
-    y, x = (max(side - size, 0) // 2 for side in clip.shape[1:3])
-    return clip[:, y : y + size, x : x + size]
+        return np.stack([frame.image for frame in itertools.islice(video, count)])
 
 
 def write_table(out, rows):

@@ -99,7 +99,7 @@ class Clips(data.ClipDataset):
             steps=min(study.EPOCH, args.steps),
             degrade=BicubicDown(4),
             seed=seed,
-            cache=args.cache or Path(args.out) / "frames",
+            cache=study.cache(args),
         )
         self.padded = padded
 
@@ -166,7 +166,7 @@ def speed():
 found = {}
 for name in names:
     print(f"-- {name}", flush=True)
-    found[name] = study.measured(Path(args.out) / name, lambda: measure(name))  # noqa: B023
+    found[name] = study.measured(Path(args.out) / name, lambda name=name: measure(name))
 ratios = study.measured(Path(args.out) / "speed", speed)
 speedup = {n: 1 / np.array(values) for n, values in ratios.items()}
 

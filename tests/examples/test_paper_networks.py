@@ -6,20 +6,12 @@ padding and speed of the 3D network.
 Not tested: what a row reaches (a table is trained for an hour).
 """
 
-import csv
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
+from studies import PAPER, made
 
 from stablevid_tf.data import ImageWriter
-
-ROOT = Path(__file__).resolve().parents[2]
-PAPER = ROOT / "examples" / "paper"
 
 
 @pytest.fixture
@@ -36,18 +28,7 @@ def clips(tmp_path):
 
 
 def run(name, clips, out, *rows):
-    """A study of 2 steps and 4 features; what it said, and its table."""
-    words = ["--data", clips, "--test", clips, "--out", out, "--rows", *rows]
-    words += ["--steps", "2", "--features", "4", "--blocks", "1"]
-    done = subprocess.run(
-        [sys.executable, PAPER / f"{name}.py", *words],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    with open(out / "results.csv", newline="") as file:
-        return done.stdout, {row["row"]: row for row in csv.DictReader(file)}
+    return made(name, clips, out, "--blocks", "1", "--rows", *rows)
 
 
 def blurred_psnr(folder):

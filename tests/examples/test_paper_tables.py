@@ -6,48 +6,19 @@ Not tested: what a row reaches (a table is trained for hours).
 """
 
 import argparse
-import csv
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from studies import PAPER, made
 
 from stablevid_tf.data import ImageWriter
-
-ROOT = Path(__file__).resolve().parents[2]
-PAPER = ROOT / "examples" / "paper"
 
 
 @pytest.fixture
 def paper(monkeypatch):
     """The scripts' own modules, importable."""
     monkeypatch.syspath_prepend(PAPER)
-
-
-def run(name, clips, out, *words):
-    """A study of 2 steps and 4 features; what it said, and its table."""
-    words = ["--data", clips, "--test", clips, "--out", out, *words]
-    done = subprocess.run(
-        [
-            sys.executable,
-            PAPER / f"{name}.py",
-            "--steps",
-            "2",
-            "--features",
-            "4",
-            *words,
-        ],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    with open(out / "results.csv", newline="") as file:
-        return done.stdout, {row["row"]: row for row in csv.DictReader(file)}
 
 
 @pytest.fixture
@@ -135,7 +106,9 @@ def test_a_study_refuses_unknown_rows_and_other_settings(paper, tmp_path, capsys
 @pytest.mark.large
 def test_constraints(tmp_path, clips):
     out = tmp_path / "out"
-    said, table = run("constraints", clips, out, "--rows", "loop_0.95", "printed_2_0.1")
+    said, table = made(
+        "constraints", clips, out, "--rows", "loop_0.95", "printed_2_0.1"
+    )
     assert set(table) == {"loop_0.95", "printed_2_0.1"}
     assert table["loop_0.95"]["verdict"] == "proved"
     assert 0.9 < float(table["loop_0.95"]["loop_gain_largest"]) <= 0.95
@@ -145,7 +118,7 @@ def test_constraints(tmp_path, clips):
     with Image.open(out / "figure.png") as picture:
         assert picture.width == 1100
     # A dampened row needs no training but of the row without constraint.
-    said, table = run("constraints", clips, out, "--rows", "dampened_0")
+    said, table = made("constraints", clips, out, "--rows", "dampened_0")
     assert table["dampened_0"]["verdict"] == "proved"
     assert list(table) == ["printed_2_0.1", "loop_0.95", "dampened_0"]
     assert said.count("psnr_last") == 1
@@ -155,7 +128,7 @@ def test_constraints(tmp_path, clips):
 def test_recurrences(tmp_path, clips):
     names = ["vresnet_birlsp", "vresnet_single_mf3", "vnlb"]
     words = ["--frames", "10", "--rows", *names]
-    _, table = run("recurrences", clips, tmp_path / "out", *words)
+    _, table = made("recurrences", clips, tmp_path / "out", *words)
     assert set(table) == set(names)
     assert table["vnlb"]["paper_psnr_mean"] == "35.78"
     assert table["vresnet_birlsp"]["verdict"] == ""
