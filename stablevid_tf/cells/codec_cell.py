@@ -18,6 +18,9 @@ class CodecCell(DeblurringCell):
 
     Args:
         features: the unit of the network's widths.
+        skip: add the frame to the output, so that the network predicts what the blur
+            took (False, as published: it writes the whole picture). For short
+            trainings, which do not learn to write a picture through so small maps.
         channels, constraint, **kwargs: see
             :class:`stablevid_tf.cells.RecurrentVideoCell`; scale is 1 and the window
             the network's own.
@@ -29,7 +32,7 @@ class CodecCell(DeblurringCell):
 
     settled = ("scale", "window")
 
-    def __init__(self, features, channels=3, constraint=None, **kwargs):
+    def __init__(self, features, skip=False, channels=3, constraint=None, **kwargs):
         super().__init__(
             channels=channels,
             scale=1,
@@ -39,6 +42,7 @@ class CodecCell(DeblurringCell):
         )
         check_size("features", features)
         self.features = features
+        self.skip = skip
 
     def initial_state(self, frame):
         return self.maps(frame, self.hidden_channels), ()
@@ -61,9 +65,12 @@ class CodecCell(DeblurringCell):
         return frames
 
     def cropped(self, restored, frames):
-        """Cut to the frames' size, float32."""
+        """Cut to the frames' size, float32; with ``skip`` added to the frame."""
         _, height, width, _ = ops.shape(frames)
-        return ops.cast(restored[:, :height, :width], "float32")
+        restored = ops.cast(restored[:, :height, :width], "float32")
+        if self.skip:
+            return restored + ops.cast(self.centre(frames), "float32")
+        return restored
 
     def conv(
         self, filters, kernel_size=3, role="body", loop=None, make=conv2d, **kwargs
@@ -124,7 +131,7 @@ class CodecCell(DeblurringCell):
         ]
 
     def get_config(self):
-        return super().get_config() | {"features": self.features}
+        return super().get_config() | {"features": self.features, "skip": self.skip}
 
 
 def chain(layers, x):

@@ -29,6 +29,7 @@ class GRU(CodecCell):
 
     Args:
         features: u, the unit of the widths (20).
+        skip: add the frame to the output (False, as published).
         channels, constraint, **kwargs: see
             :class:`stablevid_tf.cells.RecurrentVideoCell`.
 

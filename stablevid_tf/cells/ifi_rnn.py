@@ -27,6 +27,7 @@ class IFIRNN(CodecCell):
     Args:
         features: u, the unit of the widths (20).
         blocks: residual blocks (6).
+        skip: add the frame to the output (False, as published).
         channels, constraint, **kwargs: see
             :class:`stablevid_tf.cells.RecurrentVideoCell`.
 

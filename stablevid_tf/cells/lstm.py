@@ -30,6 +30,7 @@ class LSTM(CodecCell):
 
     Args:
         features: u, the unit of the widths (20).
+        skip: add the frame to the output (False, as published).
         channels, constraint, **kwargs: see
             :class:`stablevid_tf.cells.RecurrentVideoCell`.
 

@@ -32,6 +32,7 @@ class RDBN(CodecCell):
     Args:
         features: u, the unit of the widths (16), even.
         blocks: dense blocks of the body (15).
+        skip: add the frame to the output (False, as published).
         channels, constraint, **kwargs: see
             :class:`stablevid_tf.cells.RecurrentVideoCell`.
 
@@ -103,7 +104,7 @@ class RDBN(CodecCell):
         return features, (chain(self.to_hidden, features), ())
 
     def decode(self, features, frames):
-        return super().decode(features, frames) + 0.5
+        return super().decode(features, frames) + (0.0 if self.skip else 0.5)
 
     def hidden_path(self):
         first, *rest = self.body

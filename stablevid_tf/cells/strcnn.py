@@ -35,6 +35,7 @@ class STRCNN(CodecCell):
     Args:
         features: u, the unit of the widths (32).
         blocks: residual blocks (8).
+        skip: add the frame to the output (False, as published).
         channels, constraint, **kwargs: see
             :class:`stablevid_tf.cells.RecurrentVideoCell`.
 

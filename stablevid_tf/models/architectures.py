@@ -44,6 +44,7 @@ _EVERY = {"constraint", "dtype", "frame_number"}
 _WDVR = {"features", "blocks", "activations", "channels", "scale", "clip_length"}
 _WDVR |= {"weight_norm"}
 _WDVR3D = _WDVR | {"temporal_padding", "edges", "inflated_ends"}
+_CODEC = {"features", "channels", "skip"}
 _PUBLISHED = {
     "basicvsr": (BasicVSR, {"features", "blocks", "levels"}),
     "frvsr": (
@@ -54,11 +55,11 @@ _PUBLISHED = {
     "mobile_rrn": (MobileRRN, {"features", "blocks", "channels"}),
     "mrvsr": (MRVSR, {"features"}),
     "rlsp": (RLSPSuperResolution, {"features"}),
-    "gru": (GRU, {"features", "channels"}),
-    "ifi_rnn": (IFIRNN, {"features", "blocks", "channels"}),
-    "lstm": (LSTM, {"features", "channels"}),
-    "rdbn": (RDBN, {"features", "blocks", "channels"}),
-    "strcnn": (STRCNN, {"features", "blocks", "channels"}),
+    "gru": (GRU, _CODEC),
+    "ifi_rnn": (IFIRNN, _CODEC | {"blocks"}),
+    "lstm": (LSTM, _CODEC),
+    "rdbn": (RDBN, _CODEC | {"blocks"}),
+    "strcnn": (STRCNN, _CODEC | {"blocks"}),
     "fastdvdnet": (
         FastDVDnet,
         {"sigma", "features", "frame_features", "channels", "clip_length"},
@@ -116,7 +117,8 @@ def build(name, **arguments):
         channels: of an image (3); 1 for grey.
         scale: output pixels per input pixel along each axis (1); 2 and 4 for
             super-resolution.
-        skip: predict the noise (True) or the frame (False).
+        skip: predict what is wrong with the frame (True, VDnCNN and VResNet) or the
+            frame itself (False, the deblurring networks).
         noise_map: VDnCNN and VResNet: frames come with the noise's level as one more
             channel (False); see :func:`at_noise_level`.
         constraint: an :class:`stablevid_tf.constraints.SRNC`, or None.

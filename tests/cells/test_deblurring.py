@@ -24,8 +24,9 @@ SMALL = {
 }
 
 
-def build(name):
-    model = models.build(name, **SMALL[name.split("_")[0].replace("ifi", "ifi_rnn")])
+def build(name, **arguments):
+    small = SMALL[name.split("_")[0].replace("ifi", "ifi_rnn")]
+    model = models.build(name, **small, **arguments)
     fill(model)
     return model
 
@@ -187,15 +188,17 @@ def test_add_ons(add_on, on):
 # ----------------------------------------------------------------------- networks
 
 
+@pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("name", ["ifi_rnn", "gru", "rdbn"])
-def test_networks_of_one_state(name):
-    model = build(name)
+def test_networks_of_one_state(name, skip):
+    model = build(name, skip=skip)
     frames, w = clip(), weights(model.cell)
     hidden, truth = zeros(frames, 4, 2), []
     for t in range(3):
         features, hidden = getattr(by_hand, name)(w, frames[:, t], hidden)
         truth.append(by_hand.decode(w, features, frames[:, t]))
-    truth = np.stack(truth, 1) + (0.5 if name == "rdbn" else 0)
+    truth = np.stack(truth, 1)
+    truth += frames if skip else 0.5 if name == "rdbn" else 0
     close(model(frames), truth)
     assert np.abs(truth[:, 1] - truth[:, 2]).max() > 1e-3
 
@@ -211,20 +214,22 @@ def test_lstm():
     close(model(frames), np.stack(truth, 1))
 
 
-def test_strcnn():
-    model = build("strcnn")
+@pytest.mark.parametrize("skip", [False, True])
+def test_strcnn(skip):
+    model = build("strcnn", skip=skip)
     frames, w = clip(5), weights(model.cell)
     seen = witness.windows(frames, 5)
     hidden, truth = zeros(frames, 2, 3), []
     for t in range(5):
         features, hidden = by_hand.strcnn(w, seen[:, t], hidden)
         truth.append(by_hand.strcnn_frame(w, features, frames[:, t]))
-    close(model(frames), np.stack(truth, 1))
+    # The frame that is added is the middle one of the five.
+    close(model(frames), np.stack(truth, 1) + (frames if skip else 0))
 
 
 @pytest.mark.parametrize("name", ["rirn", "atb_atb", "irm_irm"])
 def test_ifi_rnn_in_its_add_ons(name):
-    model = build(f"ifi_rnn_{name}")
+    model = build(f"ifi_rnn_{name}", skip=True)
     outer = model.cell
     inner = outer.cell
     assert (inner.on, outer.on) == ("hidden", "features")
@@ -238,7 +243,7 @@ def test_ifi_rnn_in_its_add_ons(name):
         fed_back = join(inner, hidden, fed_back)
         remembered = join(outer, features, remembered)
         truth.append(by_hand.decode(w, remembered, frames[:, t]))
-    close(model(frames), np.stack(truth, 1))
+    close(model(frames), np.stack(truth, 1) + frames)
     hidden, (memory, previous) = last_state(model, frames)
     close(hidden, fed_back)
     close(previous, remembered)
