@@ -69,6 +69,11 @@ class Restorer(keras.Model):
             self.network.build_by_call()
             self.built = True
 
+    def fit(self, *args, **kwargs):
+        # Callbacks save and restore weights before the first step.
+        self.build()
+        return super().fit(*args, **kwargs)
+
     def compute_output_shape(self, input_shape):
         margins = 0
         if isinstance(input_shape, dict):

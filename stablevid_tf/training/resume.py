@@ -40,7 +40,8 @@ class Resume(keras.callbacks.Callback):
         every: save after so many batches too; None: after epochs alone.
 
     Raises:
-        ValueError: the file belongs to another model or optimiser, or is damaged.
+        ValueError: the file belongs to another model or optimiser, or is damaged; the
+            model has no weights yet.
         OSError: a file cannot be written, such as on a full disk; the save before it
             is whole.
 
@@ -64,6 +65,12 @@ class Resume(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._done, self._metrics = 0, []
+        if not self.model.built:
+            raise ValueError(
+                "The model has no weights yet: there is nothing to save, and nothing "
+                "that a save could be put back into. Call it on a batch before fit, "
+                "or build it with its input shape."
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)

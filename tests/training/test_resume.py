@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stablevid_tf import metrics, models
+from stablevid_tf import cells, metrics, models
 from stablevid_tf.constraints import SRNC
 from stablevid_tf.data import ClipDataset
 from stablevid_tf.losses import Charbonnier
@@ -87,6 +87,32 @@ def test_stopped_between_epochs_and_gone_on(tmp_path):
     assert_equal(weights_in(tmp_path / "parts"), weights_in(tmp_path / "whole"))
     # One file, nothing half-written beside it.
     assert [p.name for p in (tmp_path / "parts").iterdir()] == ["resume.weights.h5"]
+
+
+def test_a_model_made_of_a_cell_can_be_resumed(tmp_path):
+    model = models.RecurrentRestorer(cells.FeatCell(features=3, stages=1))
+    model.compile("adam", "mse", jit_compile=False)
+    fit(model, Resume(tmp_path, every=1))
+    first = models.RecurrentRestorer(cells.FeatCell(features=3, stages=1))
+    first.compile("adam", "mse", jit_compile=False)
+    assert fit(first, Resume(tmp_path)).epoch == []
+    for a, b in zip(model.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_model_without_weights_is_refused(tmp_path):
+    class Unbuilt(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(3)
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = Unbuilt()
+    model.compile("adam", "mse", jit_compile=False)
+    with pytest.raises(ValueError, match="no weights yet"):
+        fit(model, Resume(tmp_path))
 
 
 def test_a_finished_run_trains_no_more(tmp_path):
