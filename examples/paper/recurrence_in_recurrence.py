@@ -13,9 +13,10 @@ All rows: the same clips, steps, rate (1e-3) and schedule; the unit of widths is
 `--features` (there 20, of STRCNN 32), of RDBN three quarters of it (there 16), and
 networks that have residual blocks have `--blocks` of them (there 6, 8, 15).
 
-Measured: protocol "rirn" on the first 20 blurred frames of each test clip. No network
-has a skip from the frame, and after a short training one may stay below the blurred
-input, which has a row.
+Measured: protocol "rirn" on the first 20 blurred frames of each test clip; the blurred
+frames as they are have a row. What a network makes is added to the frame (`skip`), as in
+none of the papers: at this budget one that writes the whole picture stays below its
+input (IFI-RNN with both add-ons after 3,000 steps: 24.3 dB where the input has 25.6).
 
 The spread is the larger of what two seeds of IFI-RNN differ by, alone and with both
 add-ons. A claim agrees if every difference that it speaks of is larger than the
@@ -103,7 +104,8 @@ def base_of(architecture):
 
 def trained(name):
     architecture, seed = ROWS[name]
-    base, sizes = base_of(architecture), {"features": args.features}
+    base = base_of(architecture)
+    sizes = {"features": args.features, "skip": True}
     if base == "rdbn":
         # An even number.
         sizes["features"] = 3 * args.features // 8 * 2
