@@ -1,5 +1,6 @@
 """What the published deblurring networks have in common."""
 
+import keras
 from keras import ops
 
 from stablevid_tf.cells.deblurring_cell import DeblurringCell
@@ -20,7 +21,8 @@ class CodecCell(DeblurringCell):
         features: the unit of the network's widths.
         skip: add the frame to the output, so that the network predicts what the blur
             took (False, as published: it writes the whole picture). For short
-            trainings, which do not learn to write a picture through so small maps.
+            trainings, which do not learn to write a picture through so small maps;
+            without a constraint the network then begins by giving its frame back.
         channels, constraint, **kwargs: see
             :class:`stablevid_tf.cells.RecurrentVideoCell`; scale is 1 and the window
             the network's own.
@@ -127,8 +129,19 @@ class CodecCell(DeblurringCell):
         return [
             self.doubled(2 * self.features),
             self.doubled(self.features),
-            self.conv(self.channels, 5, role="tail"),
+            self.writer(5),
         ]
+
+    def writer(self, kernel_size):
+        """The last convolution, which writes the picture, or what is added to it."""
+        if not self.skip:
+            return self.conv(self.channels, kernel_size, role="tail")
+        # Near 0: untrained, the network gives its frame back. Else Adam silences the
+        # features first, to be rid of what they add, and learns nothing for long.
+        small = keras.initializers.VarianceScaling(1e-6)
+        return self.conv(
+            self.channels, kernel_size, role="tail", kernel_initializer=small
+        )
 
     def get_config(self):
         return super().get_config() | {"features": self.features, "skip": self.skip}

@@ -68,7 +68,7 @@ class STRCNN(CodecCell):
         self.body = [self._block() for _ in range(blocks)]
         self.to_hidden = self.conv(features)
         self.up = self.doubled(2 * features, 4)
-        self.tail = self.conv(self.channels, role="tail")
+        self.tail = self.writer(3)
 
     def _block(self):
         width = 2 * self.features

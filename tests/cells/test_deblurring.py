@@ -227,6 +227,15 @@ def test_strcnn(skip):
     close(model(frames), np.stack(truth, 1) + (frames if skip else 0))
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_untrained_with_a_skip_it_gives_its_frame_back(name):
+    model = models.build(name, **SMALL[name], skip=True)
+    frames = clip(5)
+    # Half a level of 255; without a skip it is some tenths.
+    np.testing.assert_allclose(model(frames), frames, atol=0.5 / 255)
+    assert np.any(model(frames) != frames)
+
+
 @pytest.mark.parametrize("name", ["rirn", "atb_atb", "irm_irm"])
 def test_ifi_rnn_in_its_add_ons(name):
     model = build(f"ifi_rnn_{name}", skip=True)

@@ -1,10 +1,12 @@
 """ifi_rnn_rirn: IFI-RNN with IRM and ATB, for deblurring.
 
 Reproduces: the recurrence-in-recurrence network of Park et al., "Recurrence-in-
-    Recurrence Networks for Video Deblurring", table S5, on averaged frames of
-    ordinary video in place of GoPro, at a budget a CPU can pay. The paper's network
-    writes the whole picture; in this budget that stays below the blurred input, so
-    this one is added to the frame (`skip`).
+    Recurrence Networks for Video Deblurring", table S5, at a budget a CPU can pay.
+    The blur is that of pictures which drift by up to a pixel a frame, seven frames
+    averaged: frames of ordinary video (in place of GoPro's, of 240 a second) lie too
+    far apart to give a smooth one. The paper's network writes the whole picture; in
+    this budget that stays below the blurred input, so this one is added to the frame
+    (`skip`).
 Data: a folder of video clips (--data); README.md says what the shipped weights saw.
 """
 
@@ -43,6 +45,7 @@ clips = data.ClipDataset(
     size=64,
     batch_size=BATCH,
     steps=EPOCH,
+    motion=1.0,
     degrade=MotionBlur(window=7),
     seed=0,
     cache=args.cache,
