@@ -41,8 +41,8 @@ def hub_server(_served, tmp_path, monkeypatch):
     for name, value in {
         "HF_HUB_CACHE": str(tmp_path / "cache"),
         "HF_HUB_OFFLINE": False,
-        "HF_HUB_ETAG_TIMEOUT": 0.3,
-        "HF_HUB_DOWNLOAD_TIMEOUT": 0.3,
+        "HF_HUB_ETAG_TIMEOUT": 1.0,
+        "HF_HUB_DOWNLOAD_TIMEOUT": 1.0,
     }.items():
         monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
     hurry = SimpleNamespace(**vars(time) | {"sleep": lambda _: None})
