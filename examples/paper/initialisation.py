@@ -107,7 +107,7 @@ def make(name):
         # The first is compiled in.
         also = (*MOTIONS, *GAMMAS) if name == "frvsr_ri" else ()
         found = long_videos.measure(model, tests, args.frames, args.test_size, also)
-        found["parameters"] = model.count_params()
+        found["parameters"] = study.parameters(model)
         return found | {"seconds": np.median(epochs[1:] or epochs) / epoch(name)}
 
     return study.measured(run, figures)

@@ -14,8 +14,8 @@ All rows: the same clips, steps, rate (1e-3) and schedule; the unit of widths is
 networks that have residual blocks have `--blocks` of them (there 6, 8, 15).
 
 Measured: protocol "rirn" on the first 20 blurred frames of each test clip; the blurred
-frames as they are have a row. What a network makes is added to the frame (`skip`), as in
-none of the papers: at this budget one that writes the whole picture stays below its
+frames as they are have a row. What a network makes is added to the frame (`skip`), as
+in none of the papers: at this budget one that writes the whole picture stays below its
 input (IFI-RNN with both add-ons after 3,000 steps: 24.3 dB where the input has 25.6).
 
 The spread is the larger of what two seeds of IFI-RNN differ by, alone and with both
@@ -29,7 +29,6 @@ import dataclasses
 from pathlib import Path
 
 import claims
-import numpy as np
 import study
 from matplotlib.figure import Figure
 
@@ -122,11 +121,10 @@ def trained(name):
 
 
 def measure(name):
-    alone = name == "blurred"
-    model = AsItIs() if alone else trained(name)
-    parameters = None
-    if not alone:
-        parameters = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    model, parameters = AsItIs(), None
+    if name != "blurred":
+        model = trained(name)
+        parameters = study.parameters(model)
     mean = evaluation.evaluate(model, args.test, protocol, name=name).mean
     return {"parameters": parameters} | mean
 

@@ -117,7 +117,7 @@ def measure(name):
         return {key: figures[key] for key in (FIRST, SEVENTH)}
     model = trained(name)
     figures = {
-        "parameters": model.count_params(),
+        "parameters": study.parameters(model),
         **evaluation.evaluate(model, args.test, "tanay").mean,
         **study.stability(model, args.test),
     }

@@ -148,6 +148,11 @@ def trained(
     return model
 
 
+def parameters(model):
+    """Numbers that training changes: no stored statistics, no power iteration's."""
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
 def _check_same(record, asked):
     if not record.exists():
         return

@@ -148,7 +148,7 @@ def measure(name):
     model, parameters = Bicubic(), None
     if name != "bicubic":
         model = trained(name)
-        parameters = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+        parameters = study.parameters(model)
     figures = {"parameters": parameters}
     for protocol in (rgb, luma):
         figures |= evaluation.evaluate(model, args.test, protocol, name=name).mean
