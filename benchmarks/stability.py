@@ -29,7 +29,9 @@ def row(found):
         for part in (found.field, found.recovery, found.long_run, found.certificate)
     ]
     gains = [loop.gain for loop in found.certificate.loops]
-    return (found.name, *verdicts, f"{max(gains, default=0):.3g}", found.verdict)
+    # None: a network without loops, or with one that has no bound.
+    largest = f"{max(gains):.3g}" if gains else "-"
+    return (found.name, *verdicts, largest, found.verdict)
 
 
 def rlsp(path):

@@ -1,4 +1,4 @@
-"""ifi_rnn_rirn_hard: IFI-RNN with IRM and ATB under the hard constraint, for deblurring.
+"""ifi_rnn_rirn_hard: IFI-RNN with IRM and ATB, constrained, for deblurring.
 
 Reproduces: the recurrence-in-recurrence network of Park et al., "Recurrence-in-
     Recurrence Networks for Video Deblurring", table S5, at a budget a CPU can pay.
