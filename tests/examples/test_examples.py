@@ -255,6 +255,17 @@ def test_constraint_of_new_cell_is_needed():
     np.testing.assert_allclose(held, kernel * 0.95 / 3, rtol=0.01)
 
 
+def test_long_still(tmp_path, capsys):
+    pytest.importorskip("skimage", reason="needs the extra demo")
+    picture = tmp_path / "still.png"
+    example("long_still").main([str(picture), "--frames", "8", "--size", "48"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    # What goes wrong comes later than the eighth frame.
+    assert all(float(line.split("lowest ")[1].split()[0]) > 35 for line in lines)
+    assert shape(picture)[:2] == (440, 1000)
+
+
 def test_figure_2_of_the_paper(tmp_path):
     script = ROOT / "examples" / "paper" / "figure_2.py"
     words = ["--features", "64", "--frames", "16", "--out", tmp_path / "figure_2.png"]
