@@ -30,6 +30,12 @@ def arguments(doc, **defaults):
     return parser
 
 
+def psnr(restored, truth):
+    """dB of images [..., H, W, C]; ``restored`` is clipped to [0, 1], in float64."""
+    error = np.clip(restored.astype("float64"), 0, 1) - truth
+    return -10 * np.log10(np.mean(error**2, axis=(-3, -2, -1)))
+
+
 def interleave(functions, rounds, warm=1):
     """Seconds of each function, called once a round in an order drawn afresh.
 

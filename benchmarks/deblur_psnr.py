@@ -14,18 +14,13 @@ is computed here in NumPy. Real video: stablevid evaluate NAME FOLDER --protocol
 import argparse
 
 import numpy as np
+from common import psnr
 
 from stablevid_tf import data
 from stablevid_tf.cli.load_model import load_model
 from stablevid_tf.data.degradations import MotionBlur
 
 BATCH, BATCHES = 16, 8
-
-
-def psnr(a, b):
-    """One value for each frame of clips [B, T, H, W, 3]."""
-    error = np.clip(a.astype("float64"), 0, 1) - b
-    return -10 * np.log10(np.mean(error**2, axis=(2, 3, 4)))
 
 
 def main():

@@ -20,6 +20,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from common import psnr
 
 from stablevid_tf import data, models, streaming
 from stablevid_tf.cli.load_model import load_model
@@ -39,11 +40,6 @@ def measured_frames(length):
 def told(model, sigma):
     """The model; one with a noise map told the level."""
     return models.at_noise_level(model, sigma) if takes_level(model) else model
-
-
-def psnr(a, b):
-    error = np.clip(a.astype("float64"), 0, 1) - b
-    return -10 * np.log10(np.mean(error**2))
 
 
 def read(path):

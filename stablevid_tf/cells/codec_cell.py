@@ -134,13 +134,13 @@ class CodecCell(DeblurringCell):
 
     def writer(self, kernel_size):
         """The last convolution, which writes the picture, or what is added to it."""
-        if not self.skip:
-            return self.conv(self.channels, kernel_size, role="tail")
-        # Near 0: untrained, the network gives its frame back. Else Adam silences the
-        # features first, to be rid of what they add, and learns nothing for long.
+        # Added, it begins near 0: untrained, the network gives its frame back. Else
+        # Adam silences the features first, to be rid of what they add, and learns
+        # nothing for long.
         small = keras.initializers.VarianceScaling(1e-6)
+        start = small if self.skip else "glorot_uniform"
         return self.conv(
-            self.channels, kernel_size, role="tail", kernel_initializer=small
+            self.channels, kernel_size, role="tail", kernel_initializer=start
         )
 
     def get_config(self):
