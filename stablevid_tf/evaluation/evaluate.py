@@ -7,7 +7,7 @@ import tqdm
 
 from stablevid_tf import metrics
 from stablevid_tf.evaluation.clips import find_clips, pairs
-from stablevid_tf.evaluation.evaluation_result import EvaluationResult
+from stablevid_tf.evaluation.evaluation_result import EvaluationResult, mean_of
 from stablevid_tf.evaluation.protocols import PROTOCOLS
 from stablevid_tf.streaming import restore
 
@@ -94,7 +94,7 @@ def evaluate(
             warnings.warn(f"left out: {left_out[-1]}", stacklevel=2)
             continue
         values = {
-            protocol.column(metric, frame): _value(meter.values[metric], frame)
+            protocol.column(metric, frame): _value(metric, meter.values[metric], frame)
             for metric, frame in measures
         }
         rows.append({"clip": clip, "frames": meter.count} | values)
@@ -170,12 +170,9 @@ def _restored(model, pairs, strategy, tile):
         yield truths.popleft(), frame
 
 
-def _value(values, frame):
-    """One frame's value, counted from 1, or the mean of those there are."""
-    if frame != "mean":
-        return values[frame - 1]
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+def _value(metric, values, frame):
+    """One frame's value, counted from 1, or the mean of all."""
+    return mean_of(metric, values) if frame == "mean" else values[frame - 1]
 
 
 def _besides(protocol, also):

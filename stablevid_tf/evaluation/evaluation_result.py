@@ -46,9 +46,9 @@ class EvaluationResult:
 
     @property
     def mean(self):
-        """Each measure's mean over clips (without those that have none)."""
+        """Each measure's mean over clips; see :func:`mean_of` for those without one."""
         measures = [key for key in self.rows[0] if key not in ("clip", "frames")]
-        return {key: _mean([row[key] for row in self.rows]) for key in measures}
+        return {key: mean_of(key, [row[key] for row in self.rows]) for key in measures}
 
     def table(self):
         """The row of a table, under its head, in Markdown."""
@@ -118,7 +118,7 @@ class EvaluationResult:
         if len(curves) > 1:
             # Only as far as all clips go: where one ends, the mean would jump.
             columns = zip(*curves.values(), strict=False)
-            means = [_mean(column) for column in columns]
+            means = [mean_of(metric, column) for column in columns]
             frames = first + np.arange(len(means))
             label = f"mean of {len(curves)} clips"
             axes.plot(frames, means, color="black", linewidth=1.8, label=label)
@@ -140,6 +140,19 @@ def shown(column, value):
     return f"{value:.2f}" if column.startswith("psnr") else f"{value:.4f}"
 
 
-def _mean(values):
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+def mean_of(measure, values):
+    """The mean of a measure's values; NaN where a restored frame holds a NaN.
+
+    The warping error alone has no value where nothing is seen twice: what has none is
+    passed over.
+
+    Example:
+        >>> from stablevid_tf.evaluation.evaluation_result import mean_of
+        >>> mean_of("psnr", [30.0, float("nan")])
+        nan
+        >>> mean_of("warping_error", [0.25, float("nan")])
+        0.25
+    """
+    if measure.startswith("warping_error"):
+        values = [value for value in values if not np.isnan(value)]
+    return float(np.mean(values)) if values else float("nan")

@@ -221,6 +221,37 @@ def test_what_is_measured_besides(folder, clips):
         np.testing.assert_array_equal(profile[11:], restored[:, middle])
 
 
+class Fails(Plain):
+    """Gives what is no number from the fourth frame on."""
+
+    def initial_state(self, frame):
+        return 0
+
+    def step(self, frame, state):
+        return frame * (1 if state < 3 else np.nan), state + 1
+
+
+def test_frames_that_are_no_numbers_are_not_passed_over(folder, clips):
+    found = evaluation.evaluate(Fails(), folder / "clips", "tanay")
+    for row in found.rows:
+        assert np.isfinite(row["psnr_rgb_frame1"])
+        assert np.isnan([row["psnr_rgb_frame7"], row["psnr_rgb_mean"]]).all()
+    assert np.isnan(found.mean["psnr_rgb_mean"])
+    assert found.table().endswith(" | nan | nan |")
+    # One clip that fails is enough.
+    found.rows[0]["psnr_rgb_mean"] = 30.0
+    assert np.isnan(found.mean["psnr_rgb_mean"])
+
+
+def test_a_warping_error_of_nothing_seen_twice_is_passed_over(folder, clips):
+    found = evaluation.evaluate(
+        Plain(), folder / "clips", "tanay", also=("warping_error",)
+    )
+    first, second = found.rows
+    first["warping_error_mean"] = float("nan")
+    assert found.mean["warping_error_mean"] == second["warping_error_mean"] > 0
+
+
 def test_lpips_is_measured_at_the_frames_of_psnr(folder, clips, monkeypatch):
     distance = lambda a, b, weights, crop: np.abs(a - b).mean()  # noqa: E731
     monkeypatch.setattr(metrics, "lpips", distance)
