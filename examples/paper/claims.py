@@ -3,13 +3,19 @@
 `found` is ``{row: {column: value}}``.
 """
 
-MISSING = "a row is missing"
+import math
+
+MISSING = "a row is missing, or has no number"
 
 
 def more(found, a, b, column):
-    """By how much row `a` lies above row `b`; None where one has no such number."""
+    """By how much row `a` lies above row `b`; None where one has no such number.
+
+    NaN, of a network that failed, is none.
+    """
     a, b = (found.get(row, {}).get(column) for row in (a, b))
-    return None if a is None or b is None else a - b
+    known = all(x is not None and math.isfinite(x) for x in (a, b))
+    return a - b if known else None
 
 
 def spread(found, rows, column):

@@ -14,9 +14,12 @@ our guess.
 Measured, each on sequences made as those of training from the first frames of test
 clips: PSNR of the 7th frame; a long run, one sequence a clip (there 200,000 frames of
 video), with the onsets of divergences; and the verdict of the temporal receptive field
-(100 iterations), as there. PSNR is told beyond 0.1 dB; a sharp drop of the training
-curve is 1 dB from one fiftieth of the run to the next; "unstable" is a divergence in
-the long run or when provoked. Where no model is unstable, nothing is told of stability.
+(100 iterations), as there. PSNR is told beyond 0.1 dB; a sharp drop is 1 dB from one
+fiftieth of the run to the next, of the training curve (there of validation; gradients
+are clipped here, of which the paper says nothing); "unstable" is a divergence in the
+long run or when provoked, or in training. Where no model is unstable nothing is told of
+stability, where no curve drops nothing of drops. That length hardly changes PSNR is
+read off table 8.
 """
 
 import claims
@@ -43,6 +46,19 @@ parser = study.arguments(
 )
 args = parser.parse_args()
 tests = data.ClipDataset(args.test, frames=1, size=70, cache=study.cache(args)).videos
+
+
+# Of a network whose training ends in numbers that are none.
+FAILED = {
+    "psnr_7": float("nan"),
+    "deciles": [0, 0],
+    "divergences": len(tests),
+    "long_run": "diverges",
+    "curve": [],
+    "stride": 1,
+    "field": "training fails",
+    "gain_bound": float("nan"),
+}
 
 
 def played(number, picture):
@@ -72,7 +88,11 @@ def make(name):
             seed=args.seed,
             cache=study.cache(args),
         )
-        model = study.trained(run, build, clips, args.steps, seed=args.seed)
+        try:
+            model = study.trained(run, build, clips, args.steps, seed=args.seed)
+        except FloatingPointError as error:
+            print(f"{name}: {error}")
+            return FAILED
         truth = np.stack([[*played(n, v[0])] for n, v in enumerate(tests)])
         random = np.random.default_rng(0)
         noise = random.standard_normal(truth[:, :7].shape, "float32") * SIGMA / 255
@@ -135,9 +155,15 @@ else:
     quality = [found["psnr_7"] for found in figures.values()]
     spread = max(quality) - min(quality)
     claims.judged("length hardly changes PSNR (0.2 dB there)", 0.3 - spread, 0.1)
-    drops = [max(-np.diff([*log["psnr_last"].values()])) for log in logs.values()]
-    gain = drops[-1] - max(drops[:-1])
-    claims.judged("training on 56 frames suffers sharp drops alone, dB", gain, 1.0)
+    drops = [
+        max(-np.diff([*log["psnr_last"].values()]), default=0) for log in logs.values()
+    ]
+    sharp = [drop > 1 for drop in drops]
+    told = ", ".join(f"{drop:.2f}" for drop in drops)
+    claims.said(
+        f"training on 56 frames alone suffers sharp drops (of at most {told} dB)",
+        sharp == [False, False, False, True] if any(sharp) else None,
+    )
 
 figure = Figure(figsize=(9, 3.6), layout="constrained")
 left, right = figure.subplots(1, 2)

@@ -149,6 +149,8 @@ for name in study.chosen(args, ROWS):
 table = []
 for name, found in figures.items():
     number = 9 if name in WAYS else 10 if "dampened" in name else 12
+    # A cut is no figure of the paper.
+    number = "" if name.startswith("cut") else number
     row = dict.fromkeys(COLUMNS, "") | {"figure": number, "row": name}
     row["models_run"] = found.get("models_run", 1)
     row["multiply_adds_per_pixel"] = found.get("operations", "")
@@ -186,7 +188,7 @@ late = {name: np.array(f["curves"])[:, -100:].mean(axis=1).min()
         for name, f in figures.items() if name.startswith("dampened")}  # fmt: skip
 if {"dampened_1", "dampened_0.55"} <= late.keys():
     gain = late["dampened_0.55"] - late["dampened_1"]
-    claims.judged("figure 10, dampening saves the worst sequence, dB", gain, 0.1)
+    claims.judged("table 7, 0.55 saves the worst sequence, dB", gain, 0.1)
 compare("its price on the 7th frame, dB", "dampened_1", "dampened_0.55", EARLY)
 onsets = {n: f["onsets"] for n, f in figures.items() if "onsets" in f}
 first, last = f"pictures_{COUNTS[0]}", f"pictures_{COUNTS[-1]}"

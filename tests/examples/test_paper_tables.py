@@ -80,6 +80,9 @@ def test_spread_is_the_largest_between_twins(paper):
     found = {"a": {"x": 1}, "a_seed1": {"x": 4}, "b": {"x": 2}, "b_seed1": {"x": 1}}
     assert claims.more(found, "a_seed1", "b", "x") == 2
     assert claims.more(found, "a", "c", "x") is None
+    failed = found | {"c": {"x": float("nan")}}
+    assert claims.more(failed, "a", "c", "x") is None
+    assert claims.spread(failed | {"a_seed1": failed["c"]}, ["b", "a"], "x") is None
     assert claims.spread(found, ["a", "b"], "x") == 3
     assert claims.spread(found, ["a", "c"], "x") is None
 
