@@ -13,6 +13,7 @@ accelerators and more than one machine). Both modules offer the same names:
 ``compile``            a function, traced once per shape
 ``scan``               a loop over the first axis with carried state
 ``on_host``            a NumPy function of tensors, also in a traced function
+``fed``                a ``keras.utils.PyDataset`` as ``fit`` should be given it
 ``outside_graph``      context in which values are computed at once, even while
                        a graph is being traced
 ``full_float32``       context without reduced-precision float32 products

@@ -11,6 +11,7 @@ __all__ = [
     "conv",
     "conv_adjoint",
     "conv_kernel_grad",
+    "fed",
     "full_float32",
     "gradient",
     "jvp",
@@ -108,6 +109,11 @@ def on_host(function, shape, *tensors):
         jax.ShapeDtypeStruct(shape, "float32"),
         *tensors,
     )
+
+
+def fed(dataset, shuffle=True, class_weight=None):
+    """A ``keras.utils.PyDataset`` as ``fit`` should be given it: as it is."""
+    return dataset
 
 
 def outside_graph():

@@ -69,10 +69,16 @@ class Restorer(keras.Model):
             self.network.build_by_call()
             self.built = True
 
-    def fit(self, *args, **kwargs):
+    def fit(self, x=None, *args, **kwargs):
         # Callbacks save and restore weights before the first step.
         self.build()
-        return super().fit(*args, **kwargs)
+        if isinstance(x, keras.utils.PyDataset):
+            options = {k: kwargs[k] for k in ("shuffle", "class_weight") if k in kwargs}
+            x = backend.fed(x, **options)
+        if isinstance(kwargs.get("validation_data"), keras.utils.PyDataset):
+            watched = backend.fed(kwargs["validation_data"], shuffle=False)
+            kwargs["validation_data"] = watched
+        return super().fit(x, *args, **kwargs)
 
     def compute_output_shape(self, input_shape):
         margins = 0

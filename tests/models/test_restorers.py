@@ -2,7 +2,8 @@
 
 Tested: step by step equal to the whole clip (windows, latency, flush); short and long
 clips; any height and width from one model; Functional and subclassed models; input
-checks; bfloat16; one epoch of `fit`; overfitting one clip; SavedModel of one step.
+checks; bfloat16; one epoch of `fit`, and in what order it takes a dataset's batches;
+overfitting one clip; SavedModel of one step.
 Not tested: the cells' equations (tests/cells), saving (test_saving.py).
 """
 
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 from streamed import streamed
 
-from stablevid_tf import models
+from stablevid_tf import backend, models
 from stablevid_tf.constraints import SRNC
 from stablevid_tf.losses import Charbonnier
 
@@ -306,6 +307,53 @@ def test_an_epoch_decreases_the_loss(name, where):
     before = model.evaluate(noisy, clean, verbose=0)
     model.fit(noisy, clean, batch_size=4, epochs=2, verbose=0)
     assert model.evaluate(noisy, clean, verbose=0) < 0.97 * before
+
+
+class Numbered(keras.utils.PyDataset):
+    """Batches that say which they are: epoch + index / 8 everywhere."""
+
+    epoch = 0
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        batch = np.full((1, 2, 4, 4, 3), self.epoch + index / 8, "float32")
+        return batch, batch
+
+    def on_epoch_end(self):
+        self.epoch += 1
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_fit_takes_a_dataset_as_keras_does(shuffle):
+    seen = []
+
+    class Watch(models.RecurrentRestorer):
+        def train_step(self, data):
+            seen.append(float(data[0][0, 0, 0, 0, 0]))
+            return {"loss": 0.0}
+
+    model = Watch(build("vresnet_feat").cell)
+    model.compile("sgd", "mse", run_eagerly=True)
+    clips = Numbered()
+    # Keras' own first look at the data ends an epoch: -1.
+    clips.epoch = -1
+    history = model.fit(
+        clips, epochs=2, shuffle=shuffle, verbose=0, validation_data=Numbered()
+    )
+    assert len(history.history["val_loss"]) == 2
+    epochs = [seen[:4], seen[4:]]
+    wanted = [[epoch + index / 8 for index in range(4)] for epoch in range(2)]
+    assert list(map(sorted, epochs)) == wanted
+    if not shuffle:
+        assert epochs == wanted
+
+
+def test_no_thread_tunes_the_reading_of_data():
+    dataset = backend.fed(Numbered()).get_tf_dataset()
+    assert dataset.options().autotune.enabled is False
+    assert len(list(dataset)) == 4
 
 
 def test_it_can_overfit_one_clip():
