@@ -57,6 +57,12 @@ def age(model, clean, curve):
     return float(np.mean(psnr(model, clean[-2 * WARM :])[-WARM:] - curve[-WARM:]))
 
 
+def mean(curves):
+    """Mean over the frames of a clip, then over clips; NaN without clips."""
+    values = [np.mean(curve) for curve in curves]
+    return float(np.mean(values)) if values else float("nan")
+
+
 def measure(model, videos, frames, size, also=()):
     """PSNR curves of every kind of sequence, and what age costs on those that may last.
 

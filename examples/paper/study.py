@@ -19,6 +19,7 @@ import numpy as np
 from stablevid_tf import diagnostics
 from stablevid_tf.data import ClipDataset, open_video, sequences
 from stablevid_tf.data.list_videos import list_videos
+from stablevid_tf.layers import bicubic
 from stablevid_tf.losses import Charbonnier
 from stablevid_tf.metrics import PSNR
 from stablevid_tf.training import RunFolder
@@ -163,6 +164,15 @@ def _check_same(record, asked):
             f"{record.parent} holds a run of {found}, asked for is {asked}. Give "
             "another --out, or remove the folder."
         )
+
+
+class Bicubic:
+    """Bicubic enlargement: what `evaluate` needs of a model of whole clips."""
+
+    scale, channels = 4, 3
+
+    def predict_on_batch(self, frames):
+        return np.stack([bicubic.enlarge(clip, self.scale) for clip in frames])
 
 
 class Seconds(keras.callbacks.Callback):

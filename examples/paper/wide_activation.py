@@ -46,7 +46,6 @@ from matplotlib.figure import Figure
 
 from stablevid_tf import data, evaluation, models
 from stablevid_tf.data.degradations import BicubicDown
-from stablevid_tf.layers import bicubic
 
 RATE, FRAMES, PADDING, CLIP = 1e-3, 20, 8, 4
 PSNR = "psnr_rgb_mean"
@@ -79,15 +78,6 @@ args = parser.parse_args()
 names = study.chosen(args, ROWS)
 rgb = dataclasses.replace(evaluation.PROTOCOLS["wdvr_reds"], frames=FRAMES)
 luma = dataclasses.replace(rgb, y=True)
-
-
-class Bicubic:
-    """Bicubic enlargement: what `evaluate` needs of a model of whole clips."""
-
-    scale, channels = 4, 3
-
-    def predict_on_batch(self, frames):
-        return np.stack([bicubic.enlarge(clip, self.scale) for clip in frames])
 
 
 class Clips(data.ClipDataset):
@@ -148,7 +138,7 @@ def trained(name):
 
 
 def measure(name):
-    model, parameters = Bicubic(), None
+    model, parameters = study.Bicubic(), None
     if name != "bicubic":
         model = trained(name)
         parameters = study.parameters(model)

@@ -75,7 +75,10 @@ def test_initialisation(tmp_path, words):
     claim = "motion heals (figure 3), still over slow, dB"
     assert re.search(re.escape(claim) + JUDGED, result.stdout)
     found = table(tmp_path / "out")
-    assert set(found) == {"frvsr_ri"}
+    assert set(found) == {"frvsr_ri", "bicubic"}
+    # Eight steps from bicubic enlargement.
+    near = float(found["bicubic"]["psnr_y_static_db"])
+    assert float(found["frvsr_ri"]["psnr_y_static_db"]) == pytest.approx(near, abs=0.5)
     assert found["frvsr_ri"]["time_over_ri"] == "1.0"
     # Such short clips are none of the long ones.
     assert found["frvsr_ri"]["psnr_y_long_db"] == "nan"
