@@ -144,5 +144,15 @@ class Crops(keras.utils.PyDataset):
         return seen[np.clip(at, 0, len(seen) - 1)]
 
 
+def check_one_worker(dataset, why):
+    """Raises ValueError where Keras would ask a dataset for several batches at once."""
+    if dataset.workers > 1 or dataset.use_multiprocessing:
+        raise ValueError(
+            f"{type(dataset).__name__} makes one batch after another: {why}. Leave "
+            f"workers at 1. Received: workers={dataset.workers!r}, "
+            f"use_multiprocessing={dataset.use_multiprocessing!r}"
+        )
+
+
 def _unchanged(clean, random):
     return clean

@@ -3,7 +3,7 @@ import os
 import numpy as np
 
 from stablevid_tf.numerics.geometry import check_size
-from stablevid_tf.training.crops import Crops
+from stablevid_tf.training.crops import Crops, check_one_worker
 from stablevid_tf.training.state_store import StateStore
 from stablevid_tf.training.video_pass import VideoPass, as_array, start_leaves
 
@@ -57,7 +57,7 @@ class PIBPTT(Crops):
             for half the room (11 bits; beyond 65504 they are clipped).
         memory: bytes of states and of degraded frames that may stand in memory.
         folder: for the file with the rest; by default the system's temporary one.
-        **kwargs: as in ``keras.utils.PyDataset``.
+        **kwargs: as in ``keras.utils.PyDataset``, but one worker only.
 
     Items:
         ``({"frames": seen, "state": numbers}, clean)`` for ``model.fit``.
@@ -90,6 +90,8 @@ class PIBPTT(Crops):
         **kwargs,
     ):
         super().__init__(model, videos, **kwargs)
+        # They would be given zero states, and nothing would say so.
+        check_one_worker(self, "workers begin before an epoch's states are made")
         check_size("reuse", reuse)
         if dtype not in _DTYPES:
             raise ValueError(

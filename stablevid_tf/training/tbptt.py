@@ -1,6 +1,6 @@
 import numpy as np
 
-from stablevid_tf.training.crops import Crops
+from stablevid_tf.training.crops import Crops, check_one_worker
 
 
 class TBPTT(Crops):
@@ -18,7 +18,7 @@ class TBPTT(Crops):
     Args:
         model, videos, frames, size, batch_size, degrade, flip, seed: see
             :class:`stablevid_tf.training.PIBPTT`.
-        **kwargs: as in ``keras.utils.PyDataset``.
+        **kwargs: as in ``keras.utils.PyDataset``, but one worker only.
 
     Items:
         ``({"frames": seen, "first": bool [B], "number": int32 [B]}, clean)``:
@@ -42,6 +42,7 @@ class TBPTT(Crops):
 
     def __init__(self, model, videos, **kwargs):
         super().__init__(model, videos, **kwargs)
+        check_one_worker(self, "what a place plays is kept from batch to batch")
         self._clips = sum(len(v) // self.frames for v in self.videos)
         if len(self) == 0:
             raise ValueError(
