@@ -203,13 +203,13 @@ quality = [overall(name) for name in reuses]
 times = [figures[name]["seconds"] for name in reuses]
 if len(reuses) > 1:
     of = f"R of {', '.join(str(ROWS[name][1]) for name in reuses)}"
-    spread = max(quality) - min(quality)
-    claims.judged(f"{of} change mean PSNR by less than 0.3 dB", 0.3 - spread, 0)
+    spread, told = max(quality) - min(quality), margin(overall)
+    claims.judged(f"{of} change mean PSNR by less than 0.3 dB", 0.3 - spread, told)
     gain = times[0] - times[-1]
     claims.judged(f"{of}: the last is faster, seconds a step", gain, times[0] / 10)
     if "frvsr_ri" in figures:
         gain = min(quality) - overall("frvsr_ri")
-        claims.judged(f"{of}: PI is better than RI at any", gain, margin(overall))
+        claims.judged(f"{of}: PI is better than RI at any", gain, told)
 if "frvsr_ri" in figures:
     found = figures["frvsr_ri"]
     ages = np.array(found["static age"])
@@ -263,6 +263,9 @@ middle.set_xlabel("mean difference of neighbouring pixels", fontsize=8)
 right.set_title("RI: cost of age by motion and light", fontsize=9)
 for axes in (middle, right):
     axes.set_ylabel("dB lost to age", fontsize=8)
+    # What does not count is not blown up.
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -0.1), max(high, 0.1))
 for axes in panels.flat:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7)
