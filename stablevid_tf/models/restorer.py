@@ -1,5 +1,7 @@
 """What every restoration model shares: checks, folding, configuration."""
 
+import inspect
+
 import keras
 from keras import ops
 
@@ -69,16 +71,18 @@ class Restorer(keras.Model):
             self.network.build_by_call()
             self.built = True
 
-    def fit(self, x=None, *args, **kwargs):
+    def fit(self, *args, **kwargs):
         # Callbacks save and restore weights before the first step.
         self.build()
-        if isinstance(x, keras.utils.PyDataset):
-            options = {k: kwargs[k] for k in ("shuffle", "class_weight") if k in kwargs}
-            x = backend.fed(x, **options)
-        if isinstance(kwargs.get("validation_data"), keras.utils.PyDataset):
-            watched = backend.fed(kwargs["validation_data"], shuffle=False)
-            kwargs["validation_data"] = watched
-        return super().fit(x, *args, **kwargs)
+        call = inspect.signature(super().fit).bind(*args, **kwargs)
+        given = call.arguments
+        if isinstance(given.get("x"), keras.utils.PyDataset):
+            options = {k: given[k] for k in ("shuffle", "class_weight") if k in given}
+            given["x"] = backend.fed(given["x"], **options)
+        if isinstance(given.get("validation_data"), keras.utils.PyDataset):
+            watched = backend.fed(given["validation_data"], shuffle=False)
+            given["validation_data"] = watched
+        return super().fit(*call.args, **call.kwargs)
 
     def compute_output_shape(self, input_shape):
         margins = 0

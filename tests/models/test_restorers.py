@@ -325,8 +325,9 @@ class Numbered(keras.utils.PyDataset):
         self.epoch += 1
 
 
+@pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_fit_takes_a_dataset_as_keras_does(shuffle):
+def test_fit_takes_a_dataset_as_keras_does(shuffle, named):
     seen = []
 
     class Watch(models.RecurrentRestorer):
@@ -339,9 +340,12 @@ def test_fit_takes_a_dataset_as_keras_does(shuffle):
     clips = Numbered()
     # Keras' own first look at the data ends an epoch: -1.
     clips.epoch = -1
-    history = model.fit(
-        clips, epochs=2, shuffle=shuffle, verbose=0, validation_data=Numbered()
-    )
+    if named:
+        history = model.fit(
+            x=clips, epochs=2, shuffle=shuffle, verbose=0, validation_data=Numbered()
+        )
+    else:
+        history = model.fit(clips, None, None, 2, 0, None, 0.0, Numbered(), shuffle)
     assert len(history.history["val_loss"]) == 2
     epochs = [seen[:4], seen[4:]]
     wanted = [[epoch + index / 8 for index in range(4)] for epoch in range(2)]
