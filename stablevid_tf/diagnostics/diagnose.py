@@ -66,7 +66,9 @@ def diagnose(
         ValueError: no recurrent model, or frames that cannot be read.
 
     Example:
+        >>> import keras
         >>> from stablevid_tf import diagnostics, models
+        >>> keras.utils.set_random_seed(0)  # untrained, some drift and some diverge
         >>> model = models.build("vresnet_feat", features=4, blocks=1)
         >>> found = diagnostics.diagnose(
         ...     model, sigma=30, length=60, tau=3, size=16, iterations=5)
