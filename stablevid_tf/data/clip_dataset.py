@@ -158,6 +158,12 @@ class ClipDataset(keras.utils.PyDataset):
         cache.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             results = list(pool.map(lambda p: _decode(p, cache), paths))
+        # Not in the threads: numpy.load parses Python, which in 3.11 fails in several
+        # threads at once, now and then (SystemError, python/cpython#106905).
+        results = [
+            np.load(result, mmap_mode="r") if isinstance(result, Path) else result
+            for result in results
+        ]
         return [results[place] for place in self._large_enough(paths, results)]
 
     def _large_enough(self, names, results):
@@ -245,13 +251,13 @@ class ClipDataset(keras.utils.PyDataset):
 
 
 def _decode(path, cache):
-    """Raw frames of a video as a memory map, or the error that reading it gave."""
+    """The file of a video's raw frames, or the error that reading it gave."""
     try:
         kept = cache / f"{key_of(path)}.npy"
         if not kept.exists():
             with open_video(path) as video:
                 keep(kept, np.stack([frame.image for frame in video]))
-        return np.load(kept, mmap_mode="r")
+        return kept
     except (VideoError, ValueError, FileNotFoundError) as error:
         return error
 

@@ -6,6 +6,7 @@ are left out; errors; several workers; the cache.
 Not tested: decoding itself (test_video_*.py); speed.
 """
 
+import threading
 import warnings
 
 import keras
@@ -336,3 +337,16 @@ def test_the_source_is_not_touched(source):
     before = sorted((p, p.stat().st_mtime_ns) for p in source.rglob("*"))
     dataset(source)[0]
     assert sorted((p, p.stat().st_mtime_ns) for p in source.rglob("*")) == before
+
+
+def test_arrays_are_opened_in_one_thread(source, tmp_path, monkeypatch):
+    """In several, numpy.load fails now and then on Python 3.11."""
+    load, threads = np.load, []
+
+    def recorded(*arguments, **options):
+        threads.append(threading.current_thread())
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(np, "load", recorded)
+    dataset(source, cache=tmp_path / "cache")
+    assert threads == [threading.main_thread()] * 3
