@@ -21,8 +21,8 @@ BM3D needs the `paper` extra (pip install "stablevid-tf[paper]"); its licence al
 non-commercial use only. Without it the row is left out. At 17 s a frame of 448x256 it
 restores frames 1 and 7 alone: it has no memory.
 
-Budget: 20 trainings of 800 steps, batch 4 of 7 frames of 48x48, sigma 30; one to three
-minutes each on two cores, measuring included.
+Budget: 20 trainings of 3,000 steps, batch 4 of 7 frames of 48x48, sigma 30; five to
+fourteen minutes each on one core, measuring included.
 
     python examples/paper/recurrences.py --data CLIPS --test CLIPS --out FOLDER
 """
@@ -45,7 +45,7 @@ WINDOWS = ("", "_mf3", "_mf7")
 
 FIGURE_7 = [f"vresnet_{x}{y}" for y in WINDOWS for x in ("single", "rlsp", "birlsp")]
 
-parser = study.arguments(__doc__, steps=800, features=16, frames=20)
+parser = study.arguments(__doc__, steps=3000, features=16, frames=20)
 args = parser.parse_args()
 wide = {"features": args.features}
 flow = {"flow_features": max(args.features // 2, 1)}

@@ -54,6 +54,11 @@ def long_run(
     third of ``drop`` is enough where more than half of the values have gone to the
     bounds 0 and 1 that the fresh output leaves inside.
 
+    It drifts, too, if the state runs away: if its largest number is, in the median of
+    those comparisons, a million times that in the fresh one. A network whose gates
+    close can hide a state that grows without end behind sound frames, until float32
+    is at its end.
+
     A model whose last operation bounds its output (no value leaves [0, 1] in the whole
     run) cannot fall below 0 dB; drift and saturation decide.
 

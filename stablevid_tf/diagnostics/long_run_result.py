@@ -9,6 +9,10 @@ _LAST = 3
 _SATURATED = 0.5
 
 
+# Times that a state has grown, beyond a fresh one, before it has run away.
+_RUNAWAY = 1e6
+
+
 @dataclasses.dataclass(frozen=True)
 class LongRunResult:
     """What a long run showed; see :func:`stablevid_tf.diagnostics.long_run`.
@@ -33,6 +37,8 @@ class LongRunResult:
             reference) the PSNR of the long run's frame against the fresh one.
         fall: [probes, B], dB, by which quality has fallen.
         excess: [probes, B], saturation beyond that from a fresh state.
+        growth: [probes, B], the largest absolute number in the state over that in a
+            fresh one; infinite where one is NaN.
         drop: the fall in dB that counts as drift.
     """
 
@@ -50,6 +56,7 @@ class LongRunResult:
     fresh: np.ndarray
     fall: np.ndarray
     excess: np.ndarray
+    growth: np.ndarray
     drop: float
 
     @property
@@ -68,7 +75,11 @@ class LongRunResult:
         fall = np.median(self.fall[-_LAST:], axis=0)
         excess = np.median(self.excess[-_LAST:], axis=0)
         saturated = (excess > _SATURATED) & (fall > self.drop / 3)
-        return "drifts" if np.any((fall > self.drop) | saturated) else "stable"
+        drifts = (fall > self.drop) | saturated | (self._grown() > _RUNAWAY)
+        return "drifts" if np.any(drifts) else "stable"
+
+    def _grown(self):
+        return np.median(self.growth[-_LAST:], axis=0)
 
     def summary(self):
         """The verdict, its rule and its numbers, in plain sentences."""
@@ -76,7 +87,8 @@ class LongRunResult:
         if self.psnr.shape[1] > 1:
             ran += f" of each of {self.psnr.shape[1]} sequences"
         ran += f": {self.verdict}."
-        return " ".join([ran, self._divergence(), self._drift(), self._bounds()])
+        said = [ran, self._divergence(), self._drift(), self._state(), self._bounds()]
+        return " ".join(said)
 
     def _divergence(self):
         if not len(self.onsets):
@@ -105,6 +117,18 @@ class LongRunResult:
             f"At the end the output agrees with that from a fresh state to "
             f"{agreement:.1f} dB; under {agreement + fall - self.drop:.1f} dB, that is "
             f"{self.drop:g} dB below the early agreement or 40 dB, is drift."
+        )
+
+    def _state(self):
+        text = (
+            f"The largest number in the state is {self._grown().max():.3g} times that "
+            "in a fresh one"
+        )
+        if not self._grown().max() > _RUNAWAY:
+            return f"{text}."
+        return (
+            f"{text}: it has run away, which is drift (beyond {_RUNAWAY:g}), however "
+            "sound the frames are; they will not stay so."
         )
 
     def _bounds(self):

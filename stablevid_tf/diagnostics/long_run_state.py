@@ -22,6 +22,9 @@ _EQUAL = 40.0
 # Quality beyond 100 dB, or below -100, makes no difference.
 _EXTREME = 100.0
 
+# Numbers of a state below this are as good as none.
+_NOTHING = 1e-3
+
 # One step of 8 bits.
 _STEP = 1 / 255
 
@@ -52,7 +55,7 @@ class LongRunState:
         self.nonfinite = 0
         self.psnr, self.saturation = _Curve(np.minimum), _Curve(np.maximum)
         self.events = []  # frame, sequence, onset
-        self.probes = []  # frame, and [3, B]: PSNR fresh and long, excess
+        self.probes = []  # frame, and [4, B]: PSNR fresh and long, excess, growth
         if path is not None and os.path.exists(path):
             self.load()
 
@@ -91,9 +94,10 @@ class LongRunState:
         if self.done < self.start + length - 1:
             return
         fresh, long = ops.convert_to_numpy(fresh), ops.convert_to_numpy(measured)
-        self.probes.append(
-            (restored, np.stack([fresh[0], long[0], long[1] - fresh[1]]))
-        )
+        excess = long[1] - fresh[1]
+        least, most = (_largest(s, len(excess)) for s in (self.fresh, self.state))
+        growth = np.nan_to_num(most / np.maximum(least, _NOTHING), nan=np.inf)
+        self.probes.append((restored, np.stack([fresh[0], long[0], excess, growth])))
         self.fresh = None
         self.start += max(length, min(self.start // 4, _RARE))
 
@@ -112,7 +116,8 @@ class LongRunState:
 
     def result(self, drop):
         """The run so far as a :class:`LongRunResult`."""
-        fresh, long, excess = np.stack([values for _, values in self.probes], axis=1)
+        probes = np.stack([values for _, values in self.probes], axis=1)
+        fresh, long, excess, growth = probes
         fresh, long = (np.clip(x, -_EXTREME, _EXTREME) for x in (fresh, long))
         events = np.array(self.events, int).reshape(-1, 3)
         return LongRunResult(
@@ -130,6 +135,7 @@ class LongRunState:
             fresh=fresh,
             fall=fresh - long if self.known else np.minimum(fresh[0], _EQUAL) - fresh,
             excess=excess,
+            growth=growth,
             drop=drop,
         )
 
@@ -182,6 +188,16 @@ class LongRunState:
         if "fresh_0" in arrays:
             self.fresh = _restored(self.state, arrays, "fresh")
         self.state = _restored(self.state, arrays, "state")
+
+
+def _largest(state, count):
+    """The largest absolute number in the state of each of `count` sequences."""
+    largest = np.zeros(count)
+    for leaf in map(_stored, keras.tree.flatten(state)):
+        size = np.abs(leaf.astype("float64"))
+        axes = tuple(range(1, size.ndim)) if size.shape[:1] == (count,) else None
+        largest = np.maximum(largest, np.max(size, axis=axes, initial=0))
+    return largest
 
 
 def _reset(subject, state, frame, lost):

@@ -3,9 +3,10 @@
 Tested, on hand-written models whose output is known in closed form: PSNR, events,
 onsets and deciles of one that grows, by itself and with others in a batch, with and
 without a window, with and without a reference; one that drifts to a wrong bounded
-value, one that comes back, one that stays, one of NaN, one that saturates; video that
-gets harder; noise; a run that was broken off; every form of frames; bad input; the
-picture. A real model against its own steps.
+value, one that comes back, one that stays, one of NaN, one that saturates, one whose
+state runs away behind sound frames; video that gets harder; noise; a run that was
+broken off; every form of frames; bad input; the picture. A real model against its own
+steps.
 Not tested: whether public models drift (they are not here), speed.
 """
 
@@ -241,6 +242,48 @@ def test_saturation_decides_where_a_fall_alone_does_not(ceiling, verdict):
     assert run.verdict == verdict
     np.testing.assert_array_equal(run.saturation[[0, -1], 0], [0, ceiling == 1])
     np.testing.assert_array_equal(run.excess[[0, -1], 0], [0, ceiling == 1])
+
+
+@pytest.mark.parametrize(
+    "frames, rate, verdict",
+    [(60, 2, "drifts"), (60, 1, "stable"), (60, 1.25, "stable")],
+)
+def test_a_state_that_runs_away_behind_sound_frames_is_drift(frames, rate, verdict):
+    # After n frames rate^n times (1, 3); of the fresh one ten frames. A comparison of
+    # two: the second sequence tells nothing else than the first.
+    class Hidden(Written):
+        def initial_state(self, frame):
+            return ops.reshape(ops.convert_to_tensor([1.0, 3.0]), (2, 1, 1, 1))
+
+        def step(self, frame, state):
+            return frame, rate * state
+
+    run = long_run(Hidden(None), scenes(frames))
+    seen = (run.probed + 1).astype(float)
+    assert len(seen) == frames // 10 - 1
+    expected = np.stack([rate ** (seen - 10)] * 2, axis=1)
+    # 60 products in float32, each within 6e-8.
+    np.testing.assert_allclose(run.growth, expected, rtol=4e-6)
+    assert run.verdict == verdict and not len(run.onsets)
+    assert ("it has run away" in run.summary()) == (verdict == "drifts")
+
+
+def test_a_state_of_no_numbers_has_run_away():
+    class Hidden(Written):
+        def step(self, frame, state):
+            return frame, ops.where(state > 24, np.nan, state + 1)
+
+    run = long_run(Hidden(None), scenes(60))
+    np.testing.assert_array_equal(run.growth[:, 0], [2, np.inf, np.inf, np.inf, np.inf])
+    assert run.verdict == "drifts"
+
+
+def test_counted_frames_have_not_run_away():
+    run = long_run(Written(lambda frame, n: frame), scenes(60))
+    np.testing.assert_allclose(run.growth[:, 0], [2, 3, 4, 5, 6], rtol=1e-12)
+    assert (
+        run.verdict == "stable" and "is 5 times that in a fresh one." in run.summary()
+    )
 
 
 def test_saturation_counts_what_8_bits_write_as_a_bound():

@@ -43,8 +43,9 @@ def blurred_psnr(folder):
 
 def test_recurrence_in_recurrence(tmp_path, clips):
     out = tmp_path / "out"
-    said, table = run("recurrence_in_recurrence", clips, out, "blurred", "lstm")
-    assert list(table) == ["blurred", "lstm"]
+    names = ("blurred", "lstm", "ifi_rnn_loop")
+    said, table = run("recurrence_in_recurrence", clips, out, *names)
+    assert tuple(table) == names
     expected = np.mean([blurred_psnr(folder) for folder in clips.iterdir()])
     found = float(table["blurred"]["psnr_rgb_mean"])
     assert found == pytest.approx(expected, abs=0.02)
@@ -52,9 +53,16 @@ def test_recurrence_in_recurrence(tmp_path, clips):
     assert 20 < float(table["blurred"]["psnr_rgb_moving"]) < 45
     assert table["lstm"]["paper_psnr_reds"] == "26.87"
     assert float(table["lstm"]["psnr_gain_over_network_alone"]) == 0
+    assert table["ifi_rnn_loop"]["constraint"] == "loop"
+    assert table["ifi_rnn_loop"]["paper_psnr_reds"] == ""
+    for row in list(table.values())[1:]:
+        assert row["frames_of_numbers"] == "286"
+        # What a loop that is held forgets, the same picture brings back.
+        early, late = float(row["psnr_frame20"]), float(row["psnr_frame286"])
+        assert 20 < early == pytest.approx(late, abs=1e-3) != float(row["psnr_frame7"])
     assert "Both help every network: a row is missing, or has no number." in said
     with Image.open(out / "figure.png") as picture:
-        assert picture.width == 1350
+        assert picture.size == (1350, 1050)
 
 
 @pytest.mark.large
