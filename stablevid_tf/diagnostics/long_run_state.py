@@ -96,7 +96,9 @@ class LongRunState:
         fresh, long = ops.convert_to_numpy(fresh), ops.convert_to_numpy(measured)
         excess = long[1] - fresh[1]
         least, most = (_largest(s, len(excess)) for s in (self.fresh, self.state))
-        growth = np.nan_to_num(most / np.maximum(least, _NOTHING), nan=np.inf)
+        growth = np.nan_to_num(
+            most / np.maximum(least, _NOTHING), nan=np.inf, posinf=np.inf
+        )
         self.probes.append((restored, np.stack([fresh[0], long[0], excess, growth])))
         self.fresh = None
         self.start += max(length, min(self.start // 4, _RARE))

@@ -268,10 +268,11 @@ def test_a_state_that_runs_away_behind_sound_frames_is_drift(frames, rate, verdi
     assert ("it has run away" in run.summary()) == (verdict == "drifts")
 
 
-def test_a_state_of_no_numbers_has_run_away():
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_state_of_no_numbers_has_run_away(bad):
     class Hidden(Written):
         def step(self, frame, state):
-            return frame, ops.where(state > 24, np.nan, state + 1)
+            return frame, ops.where(state > 24, bad, state + 1)
 
     run = long_run(Hidden(None), scenes(60))
     np.testing.assert_array_equal(run.growth[:, 0], [2, np.inf, np.inf, np.inf, np.inf])
