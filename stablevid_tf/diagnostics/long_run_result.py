@@ -8,7 +8,6 @@ _LAST = 3
 # Share of the pixels that has gone to the bounds, beyond that of a fresh state.
 _SATURATED = 0.5
 
-
 # Times that a state has grown, beyond a fresh one, before it has run away.
 _RUNAWAY = 1e6
 
@@ -120,11 +119,11 @@ class LongRunResult:
         )
 
     def _state(self):
+        grown = self._grown().max()
         text = (
-            f"The largest number in the state is {self._grown().max():.3g} times that "
-            "in a fresh one"
+            f"The largest number in the state is {grown:.3g} times that in a fresh one"
         )
-        if not self._grown().max() > _RUNAWAY:
+        if not grown > _RUNAWAY:
             return f"{text}."
         return (
             f"{text}: it has run away, which is drift (beyond {_RUNAWAY:g}), however "
