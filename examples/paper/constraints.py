@@ -8,8 +8,8 @@ gain 0.95, and the algorithm as it is printed in the paper (every other SRN-C ro
 projects; see SRNC's `decomposition`). `paper_` columns are the paper's (none: table 1
 and section 3.2; its lambda of 0.45 has no row); 64 features, 600,000 steps, Vimeo-90k.
 
-Verdicts: `study.stability` (there a drift is a failure too, which the paper does not
-count). Rules of the sentences at the end: a difference in dB (or in frames) counts
+Verdicts: `study.stability` (it counts a drift as a failure too, which the paper does
+not). Rules of the sentences at the end: a difference in dB (or in frames) counts
 where it is larger than the largest between two seeds of none, soft, hard and loop; a
 norm is held where it is within 5 %; what is stable: `claims.as_in_paper`. Head and tail
 have three channels and so no stable rank below 0.037: with beta 0.025 they are held at
@@ -238,7 +238,7 @@ as_in_paper("Unstable above alpha 1, stable from there on", *ALPHAS)
 better("Norms of 2 are better than of 1", "srnc_2_1", "srnc_1_1")
 better("Norms of 1 are better than of 0.5", "srnc_1_1", "srnc_0.5_1")
 claims.judged(
-    "A smaller alpha shortens the field, in frames",
+    "A smaller alpha shortens the field, in frames (there from alpha 1 on)",
     claims.more(found, "srnc_2_1", "srnc_0.5_1", "field_frames"),
     claims.spread(found, TWINS, "field_frames"),
 )

@@ -5,7 +5,7 @@ and its twins of the same training: the soft constraint, the hard one, the loop 
 The model without one fails when provoked, not by itself; times 1.08 on its recurrent
 slices it fails on ordinary video, and so every model is run with that factor too.
 After Tanay et al., "Diagnosing and Preventing Instabilities in Recurrent Video
-Processing", figure 1 (there: VDnCNN-feat, trained for 600,000 steps, by itself).
+Processing", figure 1 (there: DBDNet, trained for 600,000 steps, by itself).
 
     python examples/paper/figure_1.py [--frames 1600 --size 64 --out figure_1.png]
 """

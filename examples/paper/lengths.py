@@ -7,14 +7,14 @@ synthetic motion (data.CameraPath, the source the paper names) and noise of sigm
 
     python examples/paper/lengths.py --data CLIPS --test OTHER_CLIPS --out FOLDER
 
-Rows compare at equal steps (there 300,000), 16 features (there 64), batches of 4; a
+Rows compare at equal steps (there 300,000), 16 features, batches of 4; a
 step on 56 frames costs eight times one on 7. The recurrence is not named there; feat is
 our guess.
 
 Measured, each on sequences made as those of training from the first frames of test
 clips: PSNR of the 7th frame; a long run, one sequence a clip (there 200,000 frames of
 video), with the onsets of divergences; and the verdict of the temporal receptive field
-(100 iterations), as there. PSNR is told beyond 0.1 dB; a sharp drop is 1 dB from one
+(100 iterations; there 500). PSNR is told beyond 0.1 dB; a sharp drop is 1 dB from one
 fiftieth of the run to the next, of the training curve (there of validation; gradients
 are clipped here, of which the paper says nothing); "unstable" is a divergence in the
 long run or when provoked, or in training. Where no model is unstable nothing is told of

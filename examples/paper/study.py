@@ -25,6 +25,14 @@ from stablevid_tf.metrics import PSNR
 from stablevid_tf.training import RunFolder
 
 EPOCH = 50
+TESTS = (
+    "long_run",
+    "onset_decile1",
+    "onset_decile9",
+    "field",
+    "field_frames",
+    "verdict",
+)
 
 
 def arguments(doc, **defaults):
@@ -90,6 +98,12 @@ def clips(args, seed, **options):
         cache=cache(args),
         **options,
     )
+
+
+def back_and_forth(clips, frames):
+    """Frames [B, H, W, C], `frames` of them: B clips played back and forth together."""
+    videos = [sequences.ping_pong(clip, frames) for clip in clips]
+    return map(np.stack, zip(*videos, strict=True))
 
 
 def cut(frames, size):
@@ -199,21 +213,26 @@ def measured(run, measure):
 
 
 def stability(model, test, frames=300, size=48, sigma=30):
-    """The two tests of Tanay et al., section 2.2, small, and the certificate.
+    """The two tests of Tanay et al., section 2.2, small, and the certificate: TESTS.
 
     The long run: the middle of every clip of `test`, its first 40 frames back and
-    forth, with noise. The field: 41 frames of 32x32, 60 iterations. Verdict: "proved"
-    where every loop's gain bound is below 1; else "fails" where the long run drifts or
-    diverges, or the field diverges; "passes" where both are stable; "undecided".
-    Bidirectional models, which have no state that could go astray, get None.
+    forth, with noise. Bidirectional models, which have no state that could go astray,
+    get None.
     """
-    tests = "long_run onset_decile1 onset_decile9 field field_frames verdict"
     if not hasattr(model, "step"):
-        return dict.fromkeys(tests.split())
+        return dict.fromkeys(TESTS)
     squares = (cut(_first(path, 40), size) for path in list_videos(test))
-    videos = [sequences.ping_pong(square, frames) for square in squares]
-    together = (np.stack(at) for at in zip(*videos, strict=True))
-    run = diagnostics.long_run(model, together, sigma=sigma)
+    videos = back_and_forth(squares, frames)
+    return tested(model, diagnostics.long_run(model, videos, sigma=sigma))
+
+
+def tested(model, run):
+    """TESTS, of a model and its long run.
+
+    The field: 41 frames of 32x32, 60 iterations. Verdict: "proved" where every loop's
+    gain bound is below 1; else "fails" where the long run drifts or diverges, or the
+    field diverges; "passes" where both are stable; "undecided".
+    """
     field = diagnostics.temporal_receptive_field(model, 20, 32, iterations=60)
     verdicts = {run.verdict, field.verdict}
     if diagnostics.certify(model).certified:
@@ -223,7 +242,7 @@ def stability(model, test, frames=300, size=48, sigma=30):
     else:
         verdict = "passes" if verdicts == {"stable"} else "undecided"
     values = (run.verdict, *run.deciles, field.verdict, field.window, verdict)
-    return dict(zip(tests.split(), values, strict=True))
+    return dict(zip(TESTS, values, strict=True))
 
 
 def _first(path, count):

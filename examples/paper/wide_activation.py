@@ -242,7 +242,7 @@ judged(
     {"TSAS - 2D": gain("3d_tsas", "2d_window5")},
 )
 judged(
-    "Temporal padding is better than none",
+    "Ours: training with temporal padding is better than without",
     {"padded - not": gain("3d_tsas", "3d_tsas_unpadded")},
 )
 
