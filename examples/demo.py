@@ -2,7 +2,8 @@
 
     make demo                        # a camera moving over three photographs
     make demo VIDEO=holiday.mp4      # a video of yours, with noise for a reference
-    make demo VIDEO=dark.mp4 NOISE=0 # a video of yours as it is, without PSNR
+    make demo VIDEO=dark.mp4 NOISE=0 # a video of yours as it is, without PSNR: its
+                                     # noise is measured
 
 or `python examples/demo.py --help`. It leaves in `demo/`: `noisy.mp4` and
 `restored.mp4`; `comparison.png`, the last frame before and after with a detail of it;
@@ -18,6 +19,7 @@ import itertools
 import os
 import sys
 import time
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,11 +30,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from stablevid_tf.cli.load_model import load_model
+from stablevid_tf.cli.load_model import load_model, noise_of
+from stablevid_tf.cli.noise import at_noise, measured_noise, takes_level
 from stablevid_tf.data import VideoFrame, VideoInfo, create_video, open_video
 from stablevid_tf.data.video_colour import BT709, VideoColour
 
-TRAINED_SIGMA = 30.0
+# For noise of that level; for any other.
+TRAINED_SIGMA, MODEL, ANY_NOISE = 30.0, "vresnet_feat_srnc", "vresnet_feat_srnc_map"
 # Inside scikit-image's wheel; how far across and down the frame lies.
 PHOTOGRAPHS = (("astronaut", 0.5, 0.05), ("coffee", 0.5, 0.5), ("chelsea", 0.5, 0.5))
 FRAMES, WIDTH, HEIGHT = 36, 416, 240
@@ -64,9 +68,8 @@ def _parser():
     )
     parser.add_argument(
         "--model",
-        default="vresnet_feat_srnc",
         help="an entry of the zoo, a folder with one, or a .keras file "
-        "(vresnet_feat_srnc)",
+        f"({MODEL}; {ANY_NOISE} for other noise than of sigma {TRAINED_SIGMA:g})",
     )
     parser.add_argument("--frames", type=_count, help="restore no more than these")
     parser.add_argument("--out", default="demo", help="output folder (demo)")
@@ -91,24 +94,20 @@ def _run(options):
     sigma, out = options.noise, Path(options.out)
     with contextlib.ExitStack() as stack:
         info, frames, cuts = _source(options, stack)
-        model = load_model(options.model)
+        name = options.model or (MODEL if sigma == TRAINED_SIGMA else ANY_NOISE)
+        model = load_model(name)
         if model.scale != 1 or model.channels != 3:
             raise ValueError(
-                f"the demo restores colour at scale 1; {options.model} has "
+                f"the demo restores colour at scale 1; {name} has "
                 f"{model.channels} channels and scale {model.scale}"
             )
         print(
             f"{options.video or 'photographs'}: {info.width}x{info.height}, "
             + (f"noise of sigma {sigma:g}/255" if sigma else "no noise added")
-            + f", model {options.model}",
+            + f", model {name}",
             flush=True,
         )
-        if sigma not in (0, TRAINED_SIGMA):
-            print(
-                f"demo: note: the models are trained at sigma {TRAINED_SIGMA:g}; at "
-                f"{sigma:g} they leave noise or blur",
-                file=sys.stderr,
-            )
+        model = _for_noise(model, name, sigma, options.video)
         out.mkdir(parents=True, exist_ok=True)
         videos = [out / "noisy.mp4"] if sigma else []
         videos.append(out / "restored.mp4")
@@ -122,6 +121,18 @@ def _run(options):
         pictures.append(_plot(result, cuts, out / "psnr.png"))
     _report(result)
     print("wrote", *videos, *pictures)
+
+
+def _for_noise(model, name, sigma, video):
+    """The model, told of the noise that is added; where none is, of the video's own."""
+    measured = measured_noise(video) if video and not sigma else sigma
+    said = sigma if sigma and takes_level(model) else None
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        model = at_noise(model, noise_of(name), measured, said, None)
+    for note in notes:
+        print(f"demo: note: {note.message}", file=sys.stderr)
+    return model
 
 
 def _source(options, stack):

@@ -115,11 +115,21 @@ def test_demo_gain_with_an_entry_of_the_zoo(tmp_path, capsys):
 def test_demo_on_a_video_with_other_noise(tmp_path, clips, model, capsys):
     words = ["--video", str(clips / "clip0"), "--noise", "10", "--model", model]
     example("demo").main([*words, "--frames", "5", "--out", str(tmp_path / "demo")])
-    said = capsys.readouterr()
     assert count(tmp_path / "demo" / "restored.mp4") == 5
-    assert "trained at sigma 30" in said.err
     # Sigma 10/255 is 28.1 dB before clipping.
-    assert "noisy 28." in said.out
+    assert "noisy 28." in capsys.readouterr().out
+
+
+def test_demo_takes_a_model_for_the_noise(tmp_path, clips, capsys):
+    words = ["--video", str(clips / "clip0"), "--frames", "2", "--out", str(tmp_path)]
+    example("demo").main([*words, "--noise", "10"])
+    said = capsys.readouterr().out
+    assert "model vresnet_feat_srnc_map" in said and "the model is told 10.0" in said
+    example("demo").main([*words, "--noise", "0"])
+    assert "of 255 (measured); the model is told" in capsys.readouterr().out
+    example("demo").main([*words, "--noise", "10", "--model", "tiny"])
+    said = capsys.readouterr()
+    assert "model tiny" in said.out and "trained for 30: it will blur" in said.err
 
 
 def test_demo_without_noise(tmp_path, clips, model, capsys):
