@@ -8,9 +8,11 @@ from stablevid_tf.cli.no_chatter import no_chatter
 
 # Events of the guard that are told one by one.
 _SHOWN = 5
+# For any noise, which is measured.
+_USUAL = "vresnet_feat_srnc_map"
 
 USAGE = """\
-stablevid restore IN OUT --model NAME
+stablevid restore IN OUT [--model NAME]
 
 IN   a video file, a folder of images, or a quoted pattern such as 'shot/*.png'
 OUT  a video (.mp4 .m4v .mov .mkv .webm), or a name without suffix: a folder
@@ -23,8 +25,9 @@ def options():
     values.set_gnu_getopt(True)
     flags.DEFINE_string(
         "model",
-        None,
-        "An entry of the zoo, a folder with one, or a .keras file.",
+        _USUAL,
+        "An entry of the zoo, a folder with one, or a .keras file. Unless said, a "
+        "denoiser that is told how noisy the video is.",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -127,8 +130,6 @@ def run(words, values):
             f"restore takes IN and OUT, received {len(words) - 1} names"
             + ("; quote a pattern of files" if len(words) > 3 else "")
         )
-    if not values.model:
-        raise flags.Error("restore needs --model; 'stablevid zoo list' names them")
     if values.dampening is not None and values.strategy != "dampen":
         raise flags.Error("--dampening goes with --strategy dampen")
     if values.overlap is not None and values.tile is None:
@@ -151,6 +152,8 @@ def run(words, values):
     from stablevid_tf.cli.load_model import load_model, noise_of
     from stablevid_tf.cli.noise import at_noise, measured_noise, takes_level
 
+    if values["model"].using_default_value:
+        print(f"model: {values.model}, a denoiser ('stablevid zoo list' names others)")
     model, trained_for, measured = (
         load_model(values.model),
         noise_of(values.model),

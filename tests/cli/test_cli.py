@@ -54,7 +54,7 @@ def test_help_is_quick_and_loads_neither_keras_nor_tensorflow(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "stablevid restore IN OUT --model NAME" in done.stdout
+    assert "stablevid restore IN OUT [--model NAME]" in done.stdout
     for option in ("--crf", "--[no]lossless", "--[no]overwrite", "--model",
                    "--look_ahead", "--tile", "--overlap", "--manual-dir"):  # fmt: skip
         assert option in done.stdout
@@ -67,6 +67,14 @@ def test_restores_a_folder_into_a_video(folder, same, capsys):
     assert "frames/s" in shown.err
     with open_video("out.mkv") as video:
         assert [int(f.image.mean()) for f in video] == [0, 40, 80, 120]
+
+
+def test_unless_said_the_model_is_one_for_any_noise(folder, capsys):
+    assert main(["restore", "in", "out.mp4"]) == 0
+    said = capsys.readouterr().out
+    assert "model: vresnet_feat_srnc_map, a denoiser" in said
+    assert "noise: " in said and "of 255 (measured)" in said
+    assert "out.mp4: 4 frames" in said
 
 
 def test_options_may_stand_anywhere(folder, same):
@@ -191,7 +199,6 @@ def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
         ("denoise in out", 2, "no command 'denoise'; there are restore,"),
         ("restore in --model x", 2, "IN and OUT, received 1 names"),
         ("restore a.png b.png out --model x", 2, "quote a pattern"),
-        ("restore in out.mp4", 2, "needs --model"),
         ("restore in out.mp4 --modell x", 2, "Did you mean: model"),
         ("restore in out.mp4 --model x --crf high", 2, "crf"),
         ("restore in out.mp4 --model x --strategy hope", 2, "burst|dampen|guard|over"),
