@@ -32,11 +32,12 @@ from scipy.ndimage import gaussian_filter
 
 from stablevid_tf.cli.load_model import load_model, noise_of
 from stablevid_tf.cli.noise import at_noise, measured_noise, takes_level
+from stablevid_tf.cli.restore import ANY_NOISE
 from stablevid_tf.data import VideoFrame, VideoInfo, create_video, open_video
 from stablevid_tf.data.video_colour import BT709, VideoColour
 
-# For noise of that level; for any other.
-TRAINED_SIGMA, MODEL, ANY_NOISE = 30.0, "vresnet_feat_srnc", "vresnet_feat_srnc_map"
+# The model unless said, and the noise it is for; for other noise ANY_NOISE.
+MODEL, TRAINED_SIGMA = "vresnet_feat_srnc", 30.0
 # Inside scikit-image's wheel; how far across and down the frame lies.
 PHOTOGRAPHS = (("astronaut", 0.5, 0.05), ("coffee", 0.5, 0.5), ("chelsea", 0.5, 0.5))
 FRAMES, WIDTH, HEIGHT = 36, 416, 240

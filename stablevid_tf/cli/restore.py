@@ -9,7 +9,7 @@ from stablevid_tf.cli.no_chatter import no_chatter
 # Events of the guard that are told one by one.
 _SHOWN = 5
 # For any noise, which is measured.
-_USUAL = "vresnet_feat_srnc_map"
+ANY_NOISE = "vresnet_feat_srnc_map"
 
 USAGE = """\
 stablevid restore IN OUT [--model NAME]
@@ -25,7 +25,7 @@ def options():
     values.set_gnu_getopt(True)
     flags.DEFINE_string(
         "model",
-        _USUAL,
+        ANY_NOISE,
         "An entry of the zoo, a folder with one, or a .keras file. Unless said, a "
         "denoiser that is told how noisy the video is.",
         flag_values=values,
@@ -130,6 +130,8 @@ def run(words, values):
             f"restore takes IN and OUT, received {len(words) - 1} names"
             + ("; quote a pattern of files" if len(words) > 3 else "")
         )
+    if not values.model:
+        raise flags.Error("--model needs a name; 'stablevid zoo list' has them")
     if values.dampening is not None and values.strategy != "dampen":
         raise flags.Error("--dampening goes with --strategy dampen")
     if values.overlap is not None and values.tile is None:

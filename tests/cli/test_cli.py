@@ -199,6 +199,7 @@ def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
         ("denoise in out", 2, "no command 'denoise'; there are restore,"),
         ("restore in --model x", 2, "IN and OUT, received 1 names"),
         ("restore a.png b.png out --model x", 2, "quote a pattern"),
+        ("restore in out.mp4 --model=", 2, "--model needs a name"),
         ("restore in out.mp4 --modell x", 2, "Did you mean: model"),
         ("restore in out.mp4 --model x --crf high", 2, "crf"),
         ("restore in out.mp4 --model x --strategy hope", 2, "burst|dampen|guard|over"),
