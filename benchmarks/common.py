@@ -1,10 +1,11 @@
-"""What the benchmarks share: interleaved timing, ratios, and the written report.
+"""What the benchmarks share: interleaved timing, ratios, a search, and the report.
 
 Imports NumPy and the standard library only, so that a process that holds another
 framework can use it too.
 """
 
 import argparse
+import csv
 import datetime
 import json
 import os
@@ -60,6 +61,26 @@ def interleave(functions, rounds, warm=1):
             functions[name]()
             seconds[name][i] = time.perf_counter() - start
     return seconds
+
+
+def climb(score, start, limits, factor):
+    """The best strength on a grid `start factor^k`, and the scores of those tried.
+
+    It goes uphill from `start` until both neighbours are no better.
+    """
+    scores, best = {}, 0
+
+    def strength(k):
+        return float(np.clip(start * factor**k, *limits))
+
+    def at(k):
+        if strength(k) not in scores:
+            scores[strength(k)] = score(strength(k))
+        return scores[strength(k)]
+
+    while at(nearby := max((best - 1, best + 1), key=at)) > at(best):
+        best = nearby
+    return strength(best), scores
 
 
 def spread(values):
@@ -131,6 +152,43 @@ def table(head, rows):
         print("  ".join(c.ljust(w) if c is line[0] else c.rjust(w) for c, w in cells))
 
 
+def spread_out(places, gap):
+    """Places moved as little as need be, so that they are `gap` apart; any order."""
+    places = np.asarray(places, float)
+    order = np.argsort(places, kind="stable")
+    offsets = gap * np.arange(len(places))
+    # Blocks of neighbours in touch, each at the mean of where they want to be.
+    blocks = []
+    for value in places[order] - offsets:
+        blocks.append([value])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] += last
+    moved = np.concatenate([[np.mean(b)] * len(b) for b in blocks]) + offsets
+    result = np.empty_like(moved)
+    result[order] = moved
+    return result
+
+
+def label(panel, tips, colours):
+    """Labels beside a panel, each with a line to its point; none overlaps another."""
+    low, high = panel.get_ylim()
+    heights = [(height - low) / (high - low) for _, height in tips.values()]
+    places = spread_out(heights, 0.07)
+    for (text, tip), place, colour in zip(tips.items(), places, colours, strict=True):
+        line = {"arrowstyle": "-", "color": colour, "alpha": 0.4, "linewidth": 0.7}
+        panel.annotate(
+            text,
+            tip,
+            (1.06, place),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8,
+            color=colour,
+            arrowprops=line | {"relpos": (0, 0.5)},
+        )
+
+
 def write(path, **figures):
     """Write the figures, with machine, date and command, as JSON; no path, no file."""
     if not path:
@@ -147,6 +205,17 @@ def write(path, **figures):
         **figures,
     }
     Path(path).write_text(json.dumps(figures, indent=1, default=float) + "\n")
+    print(f"written: {path}")
+
+
+def write_csv(path, columns, rows):
+    """Write rows, dictionaries with the columns as keys; no path, no file."""
+    if not path:
+        return
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
     print(f"written: {path}")
 
 

@@ -15,12 +15,12 @@ single frames that drift by up to so many pixels a frame (0: that stand still).
 
 import argparse
 import csv
-import sys
+import itertools
 import zlib
 from pathlib import Path
 
 import numpy as np
-from common import psnr
+from common import psnr, write_csv
 
 from stablevid_tf import data, models, streaming
 from stablevid_tf.cli.load_model import load_model
@@ -42,15 +42,36 @@ def told(model, sigma):
     return models.at_noise_level(model, sigma) if takes_level(model) else model
 
 
-def read(path):
-    """A clip as [T, H, W, 3] float32 in [0, 1]."""
+def frame_by_frame(model, name):
+    """The model, folded; refused if it does not restore single frames at their size."""
+    if not hasattr(model, "step"):
+        raise SystemExit(
+            f"{name} restores whole clips and has no `step`. Use a model that restores "
+            "frame by frame"
+        )
+    if model.scale != 1:
+        raise SystemExit(
+            f"{name} enlarges frames by {model.scale}. Use a model that keeps the size"
+        )
+    fold = getattr(model, "fold", None)
+    return fold() if fold else model
+
+
+def read(path, frames=None):
+    """The first frames of a clip (default: all), [T, H, W, 3] float32 in [0, 1]."""
     with data.open_video(path) as video:
-        return np.stack([frame.image for frame in video]).astype("float32") / 255
+        images = [frame.image for frame in itertools.islice(video, frames)]
+    return np.stack(images).astype("float32") / 255
+
+
+def generator(name):
+    """A NumPy generator whose seed is made of a clip's name."""
+    return np.random.default_rng(zlib.crc32(name.encode()))
 
 
 def add_noise(clean, name, sigma):
-    random = np.random.default_rng(zlib.crc32(name.encode()))
-    noise = random.standard_normal(clean.shape, dtype="float32")
+    """A clip with Gaussian noise; a shorter clip of that name gets the same noise."""
+    noise = generator(name).standard_normal(clean.shape, dtype="float32")
     return clean + noise * np.float32(sigma / 255)
 
 
@@ -160,12 +181,7 @@ def main():
                 f"{mean(compared, 'psnr'):.2f} against "
                 f"{mean(compared, 'reference'):.2f}: {mean(compared, 'gap'):+.2f} dB"
             )
-    if options.out:
-        with open(options.out, "w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        print(f"written: {options.out}", file=sys.stderr)
+    write_csv(options.out, COLUMNS, rows)
 
 
 if __name__ == "__main__":
