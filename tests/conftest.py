@@ -35,7 +35,8 @@ def hub_server(_served, tmp_path, monkeypatch):
     pytest.importorskip("huggingface_hub", reason="needs the extra hub")
     _served.repositories.clear()
     _served.requests.clear()
-    _served.fault = _served.fault_method = None
+    _served.fault = _served.fault_method = _served.refs = None
+    _served.lies, _served.sent = {}, 0
     use_hub(monkeypatch, _served.url)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     for name, value in {

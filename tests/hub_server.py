@@ -16,7 +16,11 @@ TOKEN = "hf_right"
 
 
 class HubServer(ThreadingHTTPServer):
-    """A Hub. ``fault`` is what goes wrong with requests of ``fault_method`` (any)."""
+    """A Hub. ``fault`` is what goes wrong with requests of ``fault_method`` (any).
+
+    ``lies`` are headers of a file's answer, by method; ``refs`` is the answer to the
+    question for tags (the true one if None).
+    """
 
     daemon_threads = True
 
@@ -25,7 +29,9 @@ class HubServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.repositories = {}
         self.fault = self.fault_method = None
+        self.lies, self.refs = {}, None
         self.requests = []
+        self.sent = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def commit(self, repo_id, files):
@@ -98,6 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
             repo = self.server.repositories.get(repo_id)
             if repo is None:
                 self.send(404, b"", {"X-Error-Code": "RepoNotFound"})
+            elif words[4] == "refs" and self.server.refs is not None:
+                self.send(200, self.server.refs)
             elif words[4] == "refs":
                 listed = {
                     kind: [
@@ -144,8 +152,11 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send(404, b"", headers | {"X-Error-Code": "EntryNotFound"})
         content = repo["commits"][commit][name]
         headers["ETag"] = f'"{hashlib.sha1(content).hexdigest()}"'
+        headers |= self.server.lies.get(self.command, {})
         if fault == "wrong":
             content = bytes(len(content))
+        if fault == "endless":
+            return self.endless(headers)
         if fault == "cut":
             self.start(200, len(content), headers)
             self.wfile.write(content[: len(content) // 2])
@@ -165,6 +176,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.start(status, len(content), dict(headers))
         if self.command != "HEAD":
             self.wfile.write(content)
+
+    def endless(self, headers):
+        """Chunks without an end, until nobody listens."""
+        self.send_response(200)
+        for name, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        try:
+            while True:
+                self.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+                self.server.sent += 0x10000
+        except OSError:
+            pass
 
     def hang_up(self):
         self.wfile.flush()

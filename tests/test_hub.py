@@ -3,7 +3,9 @@
 Tested: the bytes and the requests of a download; the cache without a network; pinned
 revisions; every fault (offline cold and warm, 404 for file, revision and repository,
 401, 403, 500, a cut connection, wrong bytes, a slow or absent server): one line, the
-right kind of error, nothing wrong kept, and no long wait; upload and its faults.
+right kind of error, nothing wrong kept, and no long wait; upload and its faults;
+hostile answers: names that leave the cache, another commit, too many bytes, lists of
+tags that are none; links out of the cache.
 Not tested: huggingface.co itself; large files that go to its object storage.
 """
 
@@ -13,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from hub_server import use_hub
@@ -157,6 +160,140 @@ def test_what_is_not_there(server, repo, file, revision, says):
         hub.fetch(repo, file, revision, SHA)
 
 
+OUT = '"../../../../escaped"'
+HOSTILE = {
+    # headers of HEAD, headers of GET, what the error says
+    "an ETag that climbs": ({"ETag": OUT}, {}, r"ETag of 40 or 64 hex.*escaped"),
+    "a linked ETag that climbs": ({"X-Linked-ETag": OUT}, {}, "ETag of 40 or 64"),
+    "an ETag that is absolute": ({"ETag": '"/tmp/escaped"'}, {}, "ETag of 40 or 64"),
+    "a short ETag": ({"ETag": '"abc"'}, {}, "ETag of 40 or 64"),
+    "no ETag": ({"ETag": ""}, {}, "ETag of 40 or 64"),
+    "a commit that climbs": (
+        {"X-Repo-Commit": "../../../escaped"},
+        {},
+        "commit of 40 hex.*escaped",
+    ),
+    "another commit": ({"X-Repo-Commit": "1" * 40}, {}, "answered for commit 1111"),
+    "another commit later": ({}, {"X-Repo-Commit": "1" * 40}, "sent commit '1111"),
+    "a large file": ({"X-Linked-Size": str(2**29)}, {}, "at most 268,435,456 bytes"),
+    "another size": ({"X-Linked-Size": "12"}, {}, "announced 12 bytes and sent 7000"),
+    "compressed": ({}, {"Content-Encoding": "gzip"}, "uncompressed.*'gzip'"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_hub_is_refused(server, tmp_path, name):
+    on_head, on_get, says = HOSTILE[name]
+    server.lies = {"HEAD": on_head, "GET": on_get}
+    with pytest.raises((ValueError, ConnectionError), match=says) as caught:
+        hub.fetch(REPO, "w.h5", commit_of(server), SHA)
+    assert "\n" not in str(caught.value)
+    assert kept(tmp_path) == []
+    assert not list(tmp_path.rglob("escaped"))
+    server.lies = {}
+    assert hub.fetch(REPO, "w.h5", commit_of(server), SHA).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("lie", ["../../../escaped", "v1.0", ""])
+def test_a_tag_that_is_another_name_than_a_commit(server, tmp_path, lie):
+    server.lies = {"HEAD": {"X-Repo-Commit": lie}}
+    with pytest.raises(ValueError, match="commit of 40 hexadecimal digits"):
+        hub.fetch(REPO, "w.h5", "v1.0", SHA)
+    assert kept(tmp_path) == []
+
+
+def test_a_file_without_an_end_is_not_read_to_it(server, tmp_path):
+    server.fault, server.fault_method = "endless", "GET"
+    with pytest.raises(ValueError, match=r"at most 100,000 bytes. Received: more"):
+        hub.fetch(REPO, "w.h5", commit_of(server), SHA, largest=100_000)
+    assert server.sent < 20_000_000
+    assert kept(tmp_path) == []
+
+
+def test_a_cached_file_that_is_too_large_is_not_used(server):
+    hub.fetch(REPO, "deep/er.txt", "v1.0", None)
+    with pytest.raises(ValueError, match=r"at most 3 bytes. Received: 4 bytes"):
+        hub.fetch(REPO, "deep/er.txt", "v1.0", None, largest=3)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"null",
+        b'{"tags": 7}',
+        b'{"tags": ["v1.0"]}',
+        b'{"tags": [{"name": ["v1.0"], "targetCommit": "x"}]}',
+        b'{"tags": [{"nome": "v1.0"}]}',
+        b'{"tags": null}',
+        b"[" * 100_000,
+        b"\xff\xfe\xff",
+    ],
+)
+def test_odd_lists_of_tags(server, tmp_path, answer):
+    server.refs = answer
+    with pytest.raises(
+        ValueError, match=r"lists of tags and branches.*pin a full"
+    ) as e:
+        hub.fetch(REPO, "w.h5", "v1.0", SHA)
+    assert len(str(e.value)) < 400 and "\n" not in str(e.value)
+    assert kept(tmp_path) == []
+
+
+def test_a_list_of_tags_that_is_too_long(server):
+    server.refs = b" " * (2**20 + 1)
+    with pytest.raises(ValueError, match=r"list of tags .* at most 1,048,576 bytes"):
+        hub.fetch(REPO, "w.h5", "v1.0", SHA)
+
+
+@pytest.mark.parametrize("sha", [SHA, None])
+def test_a_link_out_of_the_cache_is_neither_read_nor_followed(server, tmp_path, sha):
+    """What an earlier download by another program may have left."""
+    path = hub.fetch(REPO, "w.h5", "v1.0", SHA)
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    path.unlink()
+    path.symlink_to(precious)
+    assert hub.fetch(REPO, "w.h5", "v1.0", sha).read_bytes() == CONTENT
+    assert precious.read_text() == "mine"
+
+
+def test_a_linked_folder_of_the_cache_is_not_written_to(server, tmp_path):
+    path = hub.fetch(REPO, "w.h5", "v1.0", SHA)
+    path.unlink()
+    path.parent.rmdir()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "w.h5").write_text("mine")
+    path.parent.symlink_to(outside)
+    with pytest.raises(ValueError, match="must lie in the cache"):
+        hub.fetch(REPO, "w.h5", "v1.0", SHA)
+    assert (outside / "w.h5").read_text() == "mine"
+
+
+def test_pinned_by_content(server, monkeypatch, tmp_path):
+    path = hub.fetch_newest(REPO, "w.h5", SHA)
+    assert path.read_bytes() == CONTENT
+    # Another version is published: the cached one is still used, without a request.
+    server.commit(REPO, {"w.h5": b"other"})
+    server.requests.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert hub.fetch_newest(REPO, "w.h5", SHA) == path
+    assert server.requests == []
+    with pytest.raises(ConnectionError, match="not in the cache"):
+        hub.fetch_newest(REPO, "w.h5", "0" * 64)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    path.write_bytes(b"rotten")
+    with pytest.raises(ValueError, match="instead of"):
+        hub.fetch_newest(REPO, "w.h5", SHA)
+    with pytest.raises(ValueError, match="needs a sha256"):
+        hub.fetch_newest(REPO, "w.h5", None)
+    with pytest.raises(FileNotFoundError, match="no such repository"):
+        hub.fetch_newest("user/none", "w.h5", SHA)
+
+
 def test_nobody_there(server, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -191,6 +328,14 @@ def test_upload_without_the_right(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     (tmp_path / "a.bin").write_bytes(CONTENT)
     with pytest.raises(PermissionError, match="hf auth login"):
+        hub.upload("user/new", {"a.bin": tmp_path / "a.bin"}, "First")
+
+
+def test_an_upload_whose_commit_is_none(server, tmp_path, monkeypatch):
+    (tmp_path / "a.bin").write_bytes(CONTENT)
+    odd = SimpleNamespace(oid="\x1b[2J")
+    monkeypatch.setattr("huggingface_hub.create_commit", lambda *_, **__: odd)
+    with pytest.raises(ValueError, match=r"commit of 40 hex.*'\\x1b\[2J'"):
         hub.upload("user/new", {"a.bin": tmp_path / "a.bin"}, "First")
 
 

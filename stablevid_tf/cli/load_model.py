@@ -7,19 +7,23 @@ from stablevid_tf.cli.no_chatter import no_chatter
 
 
 def load_model(name):
-    """A model by the name a person types.
+    """Load the model that a command's argument names.
 
     Args:
-        name: an entry of the zoo, a folder with one, `hf://user/repository@revision`,
-            a `.keras` file, or an import path `package.module:name` of a model, a
-            cell, or something that makes one when called without arguments.
+        name: a zoo entry, a folder with one, `hf://user/repository@revision`, a
+            `.keras` file, or an import path `package.module:name` of a model, a cell,
+            or a function without arguments that returns one.
 
     Raises:
-        FileNotFoundError: no such `.keras` file.
-        ValueError: it cannot be loaded; or as `zoo.load`.
+        FileNotFoundError: the `.keras` file, or the entry's weights, are missing.
+        ValueError: the model cannot be loaded.
+        ImportError, OSError: as `stablevid_tf.zoo.load`, if the Hub is asked.
     """
     if name.endswith(".keras") and not Path(name).is_file():
-        raise FileNotFoundError(f"{name}: no such file")
+        raise FileNotFoundError(
+            f"{name}: no such file. Give a .keras file that exists, or a name from "
+            "'stablevid zoo list'"
+        )
     with no_chatter():
         import keras
 
@@ -33,7 +37,7 @@ def load_model(name):
 
 
 def noise_of(name):
-    """The noise level that an entry of the zoo was trained for, or None."""
+    """The noise level in units of 255 in a zoo entry's `model.toml`, or None."""
     from stablevid_tf.zoo import entries
 
     try:

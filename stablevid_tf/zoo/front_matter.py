@@ -1,4 +1,4 @@
-"""The YAML at a model card's head, by which the Hub sorts models."""
+"""The YAML at the head of a model card, which the Hub reads."""
 
 import json
 import re
@@ -10,12 +10,12 @@ _METRICS = ("psnr", "ssim", "lpips")
 
 
 def front_matter(entry):
-    """What the Hub is told of an entry, a dict.
+    """The metadata of an entry that the Hub reads, a dict.
 
     Args:
-        entry: the contents of its ``model.toml``. ``license``, ``task``,
-            ``architecture``, ``constraint``, ``results`` and ``datasets`` (a list of
-            names of data sets on the Hub, where the weights saw any) are used.
+        entry: the contents of its `model.toml`. Used are `license`, `task`,
+            `architecture`, `constraint`, `results` and `datasets` (a list of data sets
+            on the Hub with which the weights were trained).
     """
     tags = ["video-restoration"]
     if "task" in entry:
@@ -45,7 +45,7 @@ def body_of(text):
 
 
 def with_front_matter(text, entry):
-    """A card with the front matter that belongs to ``entry``, in place of its own."""
+    """A card with the front matter of `entry` in place of its own."""
     lines = ["---"]
     for key, value in front_matter(entry).items():
         if isinstance(value, list):

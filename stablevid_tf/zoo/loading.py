@@ -1,39 +1,49 @@
 """From an entry to a model."""
 
+import math
+from pathlib import Path
+
 from stablevid_tf import hub, models
 from stablevid_tf.constraints import SRNC
 from stablevid_tf.zoo.entries import find
+from stablevid_tf.zoo.weights import check_file, weights_of
 
 
 def load(name, dtype=None):
-    """A pretrained model.
+    """Load a pretrained model.
 
-    An entry with a noise map is told the level that its ``model.toml`` names
-    (``models.at_noise_level(model, sigma)`` tells it another).
+    An entry with a noise map is set to the noise level in its `model.toml`;
+    `stablevid_tf.models.at_noise_level(model, sigma)` sets another level.
 
-    Inference and streaming use the shipped, folded kernels exactly as they are (their
-    norms are certified); ``model.fit`` goes on training, constrained as the entry was.
+    Inference and streaming use the stored kernels exactly as they are (their norms are
+    certified). `model.fit` continues the training under the entry's constraint.
 
-    Of an entry on the Hub the description and the weights are fetched, at the revision
-    given, and kept in the Hub's cache, which is enough from then on. Its architecture
-    is built by this package's own code from plain data; nothing that was fetched is
-    executed or unpickled.
+    A wheel holds the weights of the default entries, `vresnet_feat_srnc` and `tiny`.
+    The weights of its other entries are fetched from the Hub's repository
+    `<organisation>/<entry>` and compared with the sha256 in the wheel's `model.toml`;
+    the environment variable `STABLEVID_HUB_ORGANISATION` names another organisation.
+    Fetched files stay in the Hub's cache, so later loads need no network. A checkout
+    holds all weights and never asks the Hub.
+
+    For `hf://` names, `model.toml` is fetched too. The network is built by this
+    package from plain data; nothing that was fetched is executed or unpickled.
 
     Args:
-        name: an entry's name (see :func:`stablevid_tf.zoo.names`), a folder, or
-            ``hf://user/repository@revision`` (a commit or a tag).
-        dtype: a Keras dtype policy; default float32, in which the card's figures were
-            measured.
+        name: an entry's name (see `stablevid_tf.zoo.names`), a folder, or
+            `hf://user/repository@revision` (a commit or a tag).
+        dtype: a Keras dtype policy, such as `"mixed_bfloat16"`. Default: `"float32"`,
+            which was used for the numbers on the model card.
 
     Returns:
-        A built ``keras.Model`` (see :class:`stablevid_tf.models.RecurrentRestorer`).
+        A built `keras.Model` (see `stablevid_tf.models.RecurrentRestorer`).
 
     Raises:
-        ValueError: an unknown entry (the nearest is named); weights with another
-            checksum, or of another architecture; an architecture or arguments that
-            this version does not know.
-        FileNotFoundError: the entry's weights are not there.
-        OSError: as :func:`stablevid_tf.hub.fetch`, where the Hub is asked.
+        ValueError: an unknown entry (the message gives the nearest name); weights with
+            another checksum, of another architecture, or that hold anything but plain,
+            finite numbers; an architecture or arguments that this version does not
+            know or that are too large.
+        FileNotFoundError: the entry's weights are missing.
+        ImportError, OSError: as `stablevid_tf.hub.fetch`, if the Hub is asked.
 
     Example:
         >>> import numpy as np
@@ -58,17 +68,45 @@ def load(name, dtype=None):
     return model
 
 
-def plain_model(entry, path, dtype="float32"):
-    """An entry's architecture with plain convolutions and the weights in ``path``."""
+def plain_model(entry, path, dtype="float32", of_training=False):
+    """An entry's architecture with plain convolutions and the weights in `path`.
+
+    Args:
+        entry: the contents of its `model.toml`.
+        path: a `.weights.h5` file.
+        dtype: a Keras dtype policy.
+        of_training: whether the file may hold more, such as an optimiser's state.
+
+    Raises:
+        ValueError: the file does not hold these weights, or more than plain, finite
+            numbers.
+    """
     model = _build(entry, dtype)
+    needed = arrays = None
+    if not of_training:
+        arrays = len(model.variables)
+        needed = sum(math.prod(variable.shape) for variable in model.variables)
+    check_file(Path(path), needed, arrays)
     try:
         model.load_weights(path)
-    except (ValueError, KeyError, OSError) as error:
+    except _MALFORMED as error:
         raise ValueError(
             f"{path} does not hold the weights of {entry['architecture']} with "
-            f"{entry.get('arguments', {})}: {str(error).splitlines()[0]}"
+            f"{entry.get('arguments', {})}: {_first_line(error)}"
         ) from error
     return model
+
+
+# What Keras and HDF5 raise for files and arguments that nobody foresaw.
+_MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def _build(entry, dtype, constrained=False):
@@ -86,35 +124,17 @@ def _build(entry, dtype, constrained=False):
     except TypeError as error:
         raise ValueError(
             f"model.toml names arguments that {entry['architecture']} or SRNC does not "
-            f"take: {error}. A newer version of stablevid-tf may know them."
+            f"take: {_first_line(error)} Received: {entry.get('arguments', {})}, "
+            f"constraint={entry.get('constraint')}, dtype={dtype!r}. Use a newer "
+            "version of stablevid-tf, or another dtype."
+        ) from error
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError) as error:
+        raise ValueError(
+            f"model.toml names arguments with which {entry['architecture']} cannot be "
+            f"built: {_first_line(error)}. Received: {entry.get('arguments', {})}, "
+            f"constraint={entry.get('constraint')}"
         ) from error
 
 
-def weights_of(name, folder, entry):
-    """The path of an entry's weights, after comparing their sha256.
-
-    Weights that are not beside ``model.toml`` come from the Hub, where the entry says
-    from which repository and revision.
-
-    Raises:
-        FileNotFoundError: they are not there.
-        ValueError: they are not the ones that the entry names.
-        OSError: as :func:`stablevid_tf.hub.fetch`.
-    """
-    file, sha256 = entry["weights"]["file"], entry["weights"]["sha256"]
-    path = folder / file
-    if "hub" in entry and (hub.address(name) or not path.is_file()):
-        at = entry["hub"]
-        return hub.fetch(at["repository"], file, at["revision"], sha256)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing. Train it with {folder / 'train.py'}, or take "
-            "the whole entry again."
-        )
-    found = hub.sha256_of(path)
-    if found != sha256:
-        raise ValueError(
-            f"{path} is damaged or belongs to another version: its sha256 is {found}, "
-            f"model.toml names {sha256}. Take the entry again."
-        )
-    return path
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]

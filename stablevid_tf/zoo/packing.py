@@ -8,27 +8,27 @@ import numpy as np
 from stablevid_tf.hub import sha256_of
 from stablevid_tf.zoo.entries import read
 from stablevid_tf.zoo.front_matter import with_front_matter
-from stablevid_tf.zoo.load import load, plain_model
+from stablevid_tf.zoo.loading import load, plain_model
 
 
 def pack(folder, weights):
     """Put trained weights into an entry's folder.
 
-    Puts the weights alone there, their sha256 into ``model.toml``, a tiny input with
-    its output into ``pinned.npz``, by which a later version can be checked, and the
-    front matter that the Hub reads at the head of the card.
+    Writes the weights without the optimiser's state, their sha256 into `model.toml`, a
+    small input with its output into `pinned.npz` (later versions are tested with it),
+    and the front matter that the Hub reads into the model card.
 
     Args:
-        folder: the entry's folder, with a ``model.toml``.
-        weights: a ``.weights.h5`` file of the folded model, as
-            ``model.fold().save_weights(path)`` writes it.
+        folder: the entry's folder, with a `model.toml`.
+        weights: a `.weights.h5` file of the folded model, as
+            `model.fold().save_weights(path)` writes it.
 
     Returns:
         The loaded model.
 
     Raises:
-        ValueError: the weights do not fit the architecture; the entry is left as it
-            was.
+        ValueError: the weights do not fit the architecture, or hold NaN or infinity;
+            the entry is left unchanged.
 
     Example:
         >>> from stablevid_tf import zoo
@@ -40,7 +40,9 @@ def pack(folder, weights):
     text, kept = toml.read_text(), target.read_bytes() if target.exists() else None
     try:
         # Written anew: a compiled model's file holds the optimiser's state too.
-        plain_model(entry, weights).save_weights(target, overwrite=True)
+        plain_model(entry, weights, of_training=True).save_weights(
+            target, overwrite=True
+        )
         line = f'sha256 = "{sha256_of(target)}"'
         toml.write_text(re.sub(r'^sha256 = ".*"$', line, text, flags=re.M))
         model = load(folder)

@@ -5,26 +5,25 @@ import shutil
 from pathlib import Path
 
 from stablevid_tf import hub
-from stablevid_tf.zoo.entries import FILES, find
-from stablevid_tf.zoo.load import weights_of
+from stablevid_tf.zoo.entries import FILES, fetch_text, find
+from stablevid_tf.zoo.weights import weights_of
 
 
 def pull(name, folder=None):
-    """Fetch all of an entry, for use without a network or as a folder of one's own.
+    """Fetch all files of an entry, for use without a network or as your own folder.
 
     Args:
-        name: ``hf://user/repository@revision``, or an entry whose ``model.toml`` names
-            a repository and a revision for its weights.
-        folder: where to put a copy; it must not exist, or be empty. By default the
-            Hub's cache keeps the files, and ``zoo.load(name)`` finds them there.
+        name: `hf://user/repository@revision`, or the name of an entry.
+        folder: where to put a copy; it must be missing or empty. Default: the Hub's
+            cache, in which `zoo.load(name)` finds the files.
 
     Returns:
-        The path of the entry's folder. In the cache it is to be read only.
+        The path of the entry's folder. Do not change files in the cache.
 
     Raises:
-        FileExistsError: ``folder`` holds something; it is left as it is.
+        FileExistsError: `folder` is not empty; it is left unchanged.
         ValueError: no such entry, or wrong weights.
-        OSError: as :func:`stablevid_tf.hub.fetch`; nothing is left at ``folder``.
+        ImportError, OSError: as `stablevid_tf.hub.fetch`; nothing is left in `folder`.
 
     Example:
         >>> from stablevid_tf import zoo
@@ -33,12 +32,13 @@ def pull(name, folder=None):
     target = None if folder is None else Path(folder)
     if target is not None and target.exists() and _holds_something(target):
         raise FileExistsError(
-            f"{target} exists and is not empty. Name another folder, or remove it."
+            f"{target} already exists and is not empty. Give another folder, or remove "
+            "this one."
         )
     found, entry = find(name)
     if at := hub.address(name):
         for file in FILES:
-            hub.fetch(at["repository"], file, at["revision"], None)
+            fetch_text(at, file)
     weights = weights_of(name, found, entry)
     if target is None:
         return found

@@ -1,13 +1,16 @@
 """Tested: every entry loads, gives its pinned frames, carries card, recipe and
 attribution, satisfies its constraint by an independent SVD, and trains on; the wheel
-holds the entries; damaged or unknown entries are refused in words.
+holds the entries and the weights of some, and gets others from the Hub; damaged or
+unknown entries are refused in words.
 
 Not tested: the entries' PSNR (benchmarks/denoise_psnr.py measures it).
 """
 
+import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from witness import symbol_norm
 from stablevid_tf import models, zoo
 from stablevid_tf.losses import Charbonnier
 from stablevid_tf.models.restorer import convs
-from stablevid_tf.zoo.entries import folder_of, read
+from stablevid_tf.zoo.entries import FILES, all_entries, folder_of, read
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,6 +86,15 @@ def test_trains_on_and_stays_constrained():
         assert norm == pytest.approx(2.0, rel=0.01)
 
 
+def test_in_another_precision():
+    pinned = np.load(folder_of("tiny") / "pinned.npz")
+    model = zoo.load("tiny", dtype="mixed_bfloat16")
+    # bfloat16 keeps 8 bits of a number.
+    np.testing.assert_allclose(
+        np.asarray(model(pinned["input"])), pinned["output"], atol=0.05
+    )
+
+
 def test_unknown_name_gives_the_nearest():
     with pytest.raises(ValueError, match=r"'vresnet_feat_srnc'"):
         zoo.load("vresnet_feat_srcn")
@@ -135,18 +147,71 @@ def test_pack_makes_a_loadable_entry(copy, tmp_path):
     np.testing.assert_allclose(restored, np.asarray(fresh(frames)), atol=1e-6)
 
 
-def test_wheel_holds_the_entries(tmp_path):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from this checkout."""
     if not (ROOT / "pyproject.toml").is_file():
         pytest.skip("not a checkout")
+    folder = tmp_path_factory.mktemp("dist")
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
-    (wheel,) = tmp_path.glob("*.whl")
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_wheel_holds_the_entries_and_the_weights_of_some(wheel):
     inside = zipfile.ZipFile(wheel).namelist()
-    for name in zoo.names():
-        for file in ("model.toml", "README.md", "train.py", "model.weights.h5"):
-            assert f"stablevid_tf/zoo/entries/{name}/{file}" in inside
+    also = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]
+    also = also["build"]["targets"]["wheel"]["hooks"]["custom"]["weights-of"]
+    assert {"tiny", "vresnet_feat_srnc"} <= set(also) <= set(zoo.names())
+    wanted = set()
+    for name, entry in all_entries():
+        files = set(FILES)
+        if "default_for" in entry or name in also:
+            files.add(entry["weights"]["file"])
+        wanted |= {f"stablevid_tf/zoo/entries/{name}/{file}" for file in files}
+    assert {path for path in inside if "/zoo/entries/" in path} == wanted
     assert any(path.endswith("licenses/NOTICE") for path in inside)
+
+
+def test_an_installed_wheel_gets_other_weights_from_the_hub(
+    wheel, tmp_path, hub_server
+):
+    """In a process of its own, with nothing but the wheel on the path."""
+    name = "vresnet_rlsp_still_hard"
+    files = {p.name: p.read_bytes() for p in folder_of(name).iterdir()}
+    hub_server.commit(f"some-org/{name}", files)
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = (
+        "import sys; import numpy as np; from stablevid_tf import hub, zoo\n"
+        "from stablevid_tf.zoo.entries import folder_of\n"
+        "assert '/site/stablevid_tf/' in hub.__file__, hub.__file__\n"
+        "zoo.load('tiny'); zoo.load(zoo.default('denoising'))\n"
+        f"pinned = np.load(folder_of({name!r}) / 'pinned.npz')\n"
+        f"output = np.asarray(zoo.load({name!r})(pinned['input']))\n"
+        "assert np.abs(output - pinned['output']).max() < 1e-5\n"
+        "print('right')\n"
+        "try: zoo.load('vresnet_feat_still')\n"
+        "except FileNotFoundError as error: print(error)\n"
+    )
+    environment = os.environ | {
+        "HF_ENDPOINT": hub_server.url,
+        "HF_HOME": str(tmp_path / "home"),
+        "STABLEVID_HUB_ORGANISATION": "some-org",
+        "PYTHONPATH": str(tmp_path / "site"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    right, why = done.stdout.splitlines()
+    assert right == "right"
+    assert "hf://some-org/vresnet_feat_still: " in why

@@ -3,11 +3,12 @@
 Tested: publish, load and pull over the Hub's protocol on loopback, with the cards'
 front matter read by a YAML parser; a published entry used offline; entries whose
 weights stand on the Hub; what a stranger's description may not ask for; incomplete,
-damaged and changed folders; the command line.
+damaged and changed folders; all entries at once; the command line.
 Not tested: each fault of the network (tests/test_hub.py).
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -211,7 +212,7 @@ def no_entry(folder):
         (pickled_pinned, r"pinned\.npz does not hold"),
         (other_front_matter, "license: apache-2.0"),
         (no_license, "names no license"),
-        (no_entry, "no entry"),
+        (no_entry, "not a zoo entry"),
     ],
 )
 def test_what_does_not_work_is_not_published(hub_server, copy, spoil, says):
@@ -255,6 +256,95 @@ def test_front_matter_of_awkward_words():
     assert body_of(text) == "# Card\n\n---\n\nmore\n"
 
 
+@pytest.fixture
+def shelf(entry, tmp_path, monkeypatch):
+    """A checkout with three entries, of which the second is damaged."""
+    for name in ("first", "second", "third"):
+        shutil.copytree(entry, tmp_path / "zoo" / name)
+    damage_weights(tmp_path / "zoo" / "second")
+    monkeypatch.setattr("stablevid_tf.zoo.entries._CHECKOUT", tmp_path / "zoo")
+    return tmp_path / "zoo"
+
+
+def test_all_are_published_and_one_failure_does_not_stop(hub_server, shelf, capsys):
+    assert main(["zoo", "publish", "--all", "some-org"]) == 1
+    said = capsys.readouterr()
+    commits = {
+        name: hub_server.repositories[f"some-org/{name}"]["branches"]["main"]
+        for name in ("first", "third")
+    }
+    assert said.out.splitlines() == [
+        f"hf://some-org/{name}@{commit}" for name, commit in commits.items()
+    ]
+    why, last = said.err.splitlines()
+    assert why.startswith("stablevid: second: ") and "sha256" in why
+    assert "1 of 3 models were not published: second." in last
+    assert "some-org/second" not in hub_server.repositories
+    for name, commit in commits.items():
+        on_hub = hub_server.repositories[f"some-org/{name}"]["commits"][commit]
+        for path in (shelf / name).iterdir():
+            assert on_hub[path.name] == path.read_bytes()
+    # Mended, all go up; what was published is published again.
+    shutil.copy(shelf / "first" / "model.weights.h5", shelf / "second")
+    assert main(["zoo", "publish", "some-org", "--all"]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 3 and said.err == ""
+
+
+def test_a_token_that_may_not_write_fails_for_each(
+    hub_server, shelf, monkeypatch, capsys
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    assert main(["zoo", "publish", "--all", "some-org"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "3 of 3 models were not published: first, second, third" in said.err
+    assert "hf auth login" in said.err
+
+
+def test_what_keeps_all_from_being_published_is_said_once(
+    hub_server, shelf, monkeypatch, capsys
+):
+    def said(organisation):
+        assert main(["zoo", "publish", "--all", organisation]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    assert "user/repository" in said("not an organisation")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE is set" in said("some-org")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert "stablevid-tf[hub]" in said("some-org")
+    assert hub_server.requests == []
+
+
+def test_a_card_cannot_command_the_terminal(copy, capsys):
+    card = copy / "README.md"
+    card.write_text(card.read_text() + "\x1b]0;title\x07\x9b2J\ttab\n")
+    assert main(["zoo", "card", str(copy)]) == 0
+    shown = capsys.readouterr().out
+    assert "\ttab\n" in shown
+    assert not {"\x1b", "\x07", "\x9b"} & set(shown)
+
+
+def test_texts_that_are_too_large_are_not_read(hub_server, copy):
+    (copy / "README.md").write_bytes(b"x" * (2**20 + 1))
+    with pytest.raises(ValueError, match=r"README\.md may have at most 1,048,576 byt"):
+        zoo.card(copy)
+    with pytest.raises(ValueError, match=r"README\.md may have at most 1,048,576 byt"):
+        zoo.publish(copy, REPO)
+    address = served(hub_server, copy)
+    with pytest.raises(ValueError, match=r"README\.md of .* at most 1,048,576 bytes"):
+        zoo.card(address)
+    with pytest.raises(ValueError, match=r"README\.md of .* at most 1,048,576 bytes"):
+        zoo.pull(address)
+    with open(copy / "model.toml", "a") as file:
+        file.write("#" * 2**20)
+    for name in (copy, served(hub_server, copy)):
+        with pytest.raises(ValueError, match=r"model\.toml .*at most 1,048,576 bytes"):
+            zoo.load(name)
+
+
 def test_the_command_line(hub_server, copy, capsys):
     assert main(["zoo", "publish", str(copy), REPO]) == 0
     name = capsys.readouterr().out.strip().splitlines()[-1]
@@ -264,6 +354,16 @@ def test_the_command_line(hub_server, copy, capsys):
     assert main(["zoo", "card", name[:-1]]) == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and "no such revision" in said[0]
-    for words in (["pull"], ["publish", "x"], ["list", "x"], [], ["buy", "x"]):
+    for words in (
+        ["pull"],
+        ["publish", "x"],
+        ["publish", "--all"],
+        ["publish", "--all", "x", "y/z"],
+        ["pull", "--all", "x"],
+        ["list", "--all"],
+        ["list", "x"],
+        [],
+        ["buy", "x"],
+    ):
         assert main(["zoo", *words]) == 2
         assert "publish FOLDER" in capsys.readouterr().err
