@@ -272,6 +272,8 @@ def loop_kernels(loops, alpha, norm):
     kernels = {}
     for loop in loops:
         check_holdable(loop)
+        if not loop.slices():
+            continue
         if len(loop.path) == 1:
             rest = path_gain(loop.path, norm)
         else:
@@ -283,6 +285,8 @@ def loop_kernels(loops, alpha, norm):
 
 def check_holdable(loop):
     """Raise where ``where="loop"`` cannot hold a loop's gain, saying why."""
+    if not loop.slices() and not loop.unbounded:
+        return  # Its gain is what it is.
     if loop.unbounded:
         raise ValueError(
             f"No gain can be held: {loop.unbounded}. Constrain where='all' or 'body'"

@@ -30,11 +30,16 @@ FLOORS = {
     "streaming": 5,
     "diagnostics": 5,
     "data": 5,
+    "zoo": 5,
     "evaluation": 6,
-    "zoo": 6,
     "cli": 7,
 }
-SIDEWAYS = {("constraints", "layers"), *((r, "data") for r in FLOORS if FLOORS[r] == 5)}
+SIDEWAYS = {
+    ("constraints", "layers"),
+    # An entry's name in place of a model.
+    ("streaming", "zoo"),
+    *((r, "data") for r in FLOORS if FLOORS[r] == 5),
+}
 MODEL_ROOMS = {"numerics", "layers", "constraints", "cells", "models"}
 FRAMEWORKS = {"tensorflow", "jax", "torch", "tensorflow_datasets"}
 
@@ -132,6 +137,7 @@ def test_the_backends_offer_the_same_names():
         ("cells", f"{NAME}.models"),
         ("training", f"{NAME}.streaming.restore"),
         ("streaming", f"{NAME}.diagnostics"),
+        ("zoo", f"{NAME}.streaming"),
         ("data", f"{NAME}.numerics"),
         ("models", "tensorflow"),
         ("layers", "jax.numpy"),
@@ -148,6 +154,7 @@ def test_the_rules_can_fail(room, name):
         ("data", "tensorflow"),
         ("training", f"{NAME}.data.video"),
         ("streaming", f"{NAME}.models"),
+        ("streaming", f"{NAME}.zoo"),
         ("constraints", f"{NAME}.layers"),
         ("zoo", f"{NAME}.models"),
         ("models", "keras"),

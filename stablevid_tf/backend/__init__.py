@@ -13,7 +13,9 @@ accelerators and more than one machine). Both modules offer the same names:
 ``compile``            a function, traced once per shape
 ``scan``               a loop over the first axis with carried state
 ``on_host``            a NumPy function of tensors, also in a traced function
+``fast_bfloat16``      whether the accelerator is fast in bfloat16, None without one
 ``fed``                a ``keras.utils.PyDataset`` as ``fit`` should be given it
+``limit_threads``      limits the CPU threads of an operation, before the first one
 ``outside_graph``      context in which values are computed at once, even while
                        a graph is being traced
 ``full_float32``       context without reduced-precision float32 products

@@ -1,5 +1,7 @@
 """JAX: the same functions for accelerators and for more than one machine."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -11,10 +13,12 @@ __all__ = [
     "conv",
     "conv_adjoint",
     "conv_kernel_grad",
+    "fast_bfloat16",
     "fed",
     "full_float32",
     "gradient",
     "jvp",
+    "limit_threads",
     "on_host",
     "outside_graph",
     "scan",
@@ -124,3 +128,25 @@ def outside_graph():
 def full_float32():
     """Context: no TensorFloat-32 or bfloat16 products inside float32 ones."""
     return jax.default_matmul_precision("highest")
+
+
+def fast_bfloat16():
+    """Whether the accelerator multiplies fast in bfloat16; None without accelerator.
+
+    NVIDIA's do from compute capability 8.0 (Ampere) on, and TPUs do.
+    """
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return None
+    return device.platform == "tpu" or (
+        float(getattr(device, "compute_capability", 0)) >= 8
+    )
+
+
+def limit_threads(count):
+    """JAX has no such setting: a warning names another way."""
+    warnings.warn(
+        f"JAX cannot be limited to {count} threads. Run the command under "
+        f"'taskset -c 0-{count - 1}', or use KERAS_BACKEND=tensorflow",
+        stacklevel=2,
+    )

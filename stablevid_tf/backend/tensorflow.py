@@ -11,10 +11,12 @@ __all__ = [
     "conv",
     "conv_adjoint",
     "conv_kernel_grad",
+    "fast_bfloat16",
     "fed",
     "full_float32",
     "gradient",
     "jvp",
+    "limit_threads",
     "on_host",
     "outside_graph",
     "scan",
@@ -172,3 +174,30 @@ def full_float32():
         yield
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def fast_bfloat16():
+    """Whether the accelerator multiplies fast in bfloat16; None without accelerator.
+
+    NVIDIA's do from compute capability 8.0 (Ampere) on.
+    """
+    if not (gpus := tf.config.list_physical_devices("GPU")):
+        return None
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return details.get("compute_capability", (0, 0)) >= (8, 0)
+
+
+def limit_threads(count):
+    """Limit the CPU threads of every operation; before the first operation runs.
+
+    Raises:
+        ValueError: TensorFlow runs already, with other limits.
+    """
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(count)
+    except RuntimeError as error:
+        raise ValueError(
+            f"TensorFlow runs already, so its threads cannot be limited to {count}. "
+            "Set the limit in a new process"
+        ) from error

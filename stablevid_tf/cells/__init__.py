@@ -17,7 +17,10 @@ from stablevid_tf.cells.frvsr import FRVSR
 from stablevid_tf.cells.gru import GRU
 from stablevid_tf.cells.ifi_rnn import IFIRNN
 from stablevid_tf.cells.irm import IRM
+from stablevid_tf.cells.light_flow import LightFlow
 from stablevid_tf.cells.lstm import LSTM
+from stablevid_tf.cells.memory_cell import MemoryCell
+from stablevid_tf.cells.memory_unet import MemoryUNet
 from stablevid_tf.cells.mobile_rrn import MobileRRN
 from stablevid_tf.cells.mrvsr import MRVSR
 from stablevid_tf.cells.noise_level_cell import NoiseLevelCell
@@ -31,6 +34,8 @@ from stablevid_tf.cells.self_ensemble_clip import SelfEnsembleClip
 from stablevid_tf.cells.shift_cell import ShiftCell
 from stablevid_tf.cells.single_cell import SingleCell
 from stablevid_tf.cells.strcnn import STRCNN
+from stablevid_tf.cells.strength_cell import StrengthCell
+from stablevid_tf.cells.strength_clip import StrengthClip
 from stablevid_tf.cells.unroll import unroll, windows
 from stablevid_tf.cells.wdvr2d import WDVR2D
 from stablevid_tf.cells.wdvr3d import WDVR3D
@@ -56,6 +61,9 @@ __all__ = [
     "FastDVDnet",
     "FeatCell",
     "FrameCell",
+    "LightFlow",
+    "MemoryCell",
+    "MemoryUNet",
     "MobileRRN",
     "NoiseLevelCell",
     "PyramidFlow",
@@ -66,6 +74,8 @@ __all__ = [
     "SelfEnsembleClip",
     "ShiftCell",
     "SingleCell",
+    "StrengthCell",
+    "StrengthClip",
     "WindowNetwork",
     "unroll",
     "windows",

@@ -45,13 +45,13 @@ def options():
         flag_values=values,
     )
     flags.DEFINE_string(
-        "lpips_weights",
+        "lpips-weights",
         None,
         "The weights of LPIPS: a file lpips_alex.npz, or hf://user/repository@revision.",
         flag_values=values,
     )
     flags.DEFINE_string(
-        "lpips_sha256", None, "Of that file on the Hub.", flag_values=values
+        "lpips-sha256", None, "Of that file on the Hub.", flag_values=values
     )
     flags.DEFINE_integer("seed", 0, "For the noise.", lower_bound=0, flag_values=values)
     flags.DEFINE_enum(
@@ -116,7 +116,9 @@ def run(words, values):
     find_clips(source, values.truth)
     weights = None
     if "lpips" in values.also:
-        weights = metrics.lpips_weights(values.lpips_weights, values.lpips_sha256)
+        weights = metrics.lpips_weights(
+            values["lpips-weights"].value, values["lpips-sha256"].value
+        )
 
     def report(row):
         from tqdm import tqdm

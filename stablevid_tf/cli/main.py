@@ -20,7 +20,7 @@ _COMMANDS = {
 _USAGE = """\
 Restores videos with recurrent models that stay stable at any length.
 
-  stablevid restore IN OUT --model NAME
+  stablevid restore IN OUT [--task TASK | --model NAME]
       a video file, a folder of images or a quoted pattern, into a video or a folder
   stablevid diagnose MODEL
       whether a model may run for hours: every test, and one report
@@ -55,14 +55,15 @@ def main(argv=None):
         allowed = ", ".join(_COMMANDS)
         return _fail(f"no command {words[0]!r}; there are {allowed}", 2)
     options = command.options()
-    # A command that runs another program leaves that its own --help.
-    own = words[1:2] if getattr(command, "PASSES_ON", False) else words[1:]
+    # A command that runs another program leaves that its own options.
+    passes_on = getattr(command, "PASSES_ON", False)
+    own = words[1:2] if passes_on else words[1:]
     if {"-h", "--help"} & set(own):
         print(command.USAGE, options.module_help(command.__name__), sep="\n")
         return 0
     _quieten()
     try:
-        command.run(options(words), options)
+        command.run(options(words if passes_on else _spelled(words, options)), options)
     except flags.Error as error:
         return _fail(f"{error}; see stablevid {words[0]} --help", 2)
     except KeyboardInterrupt:
@@ -84,6 +85,28 @@ def main(argv=None):
 def _fail(message, status):
     print(f"stablevid: {' '.join(str(message).split())}", file=sys.stderr)
     return status
+
+
+def _spelled(words, options):
+    """The words, each flag as it is defined: `--look_ahead` is `--look-ahead`."""
+    end = words.index("--") if "--" in words else len(words)
+    return [_flag(word, options) for word in words[:end]] + words[end:]
+
+
+def _flag(word, options):
+    """A word; if it is a flag in another spelling, the flag as it is defined."""
+    name, *value = word.split("=", 1)
+    bare = name.removeprefix("--")
+    if bare == name or bare in options:
+        return word
+    for no in ("", "no-", "no"):
+        if not bare.startswith(no):
+            continue
+        for other in (bare.removeprefix(no), bare.removeprefix(no).replace("_", "-"),
+                      bare.removeprefix(no).replace("-", "_")):  # fmt: skip
+            if other in options and (not no or options[other].boolean):
+                return "=".join([f"--{no[:2]}{other}", *value])
+    return word
 
 
 def _quieten():

@@ -6,16 +6,25 @@ from absl import flags
 
 from stablevid_tf.cli.no_chatter import no_chatter
 
-# Events of the guard that are told one by one.
+# Guard events that are printed one by one.
 _SHOWN = 5
-# For any noise, which is measured.
+# An entry that is told the noise level, and so suits any.
 ANY_NOISE = "vresnet_feat_srnc_map"
+# The zoo's names of what --task takes.
+TASKS = {
+    "denoise": "denoising",
+    "upscale": "super-resolution",
+    "deblur": "deblurring",
+}
 
 USAGE = """\
-stablevid restore IN OUT [--model NAME]
+stablevid restore IN OUT [--task TASK | --model NAME] [--strength S]
 
 IN   a video file, a folder of images, or a quoted pattern such as 'shot/*.png'
-OUT  a video (.mp4 .m4v .mov .mkv .webm), or a name without suffix: a folder
+OUT  a video (.mp4 .m4v .mov .mkv .webm), or a name without suffix: a folder of PNG
+     files
+
+Try a few seconds first: --start 60 --seconds 5.
 """
 
 
@@ -23,32 +32,92 @@ def options():
     """The command's flags, in a set of their own."""
     values = flags.FlagValues()
     values.set_gnu_getopt(True)
+    flags.DEFINE_enum(
+        "task",
+        None,
+        list(TASKS),
+        "The task whose default model is used. Default: denoise. There is no default "
+        "model for deblur yet: give --model.",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "model",
-        ANY_NOISE,
-        "An entry of the zoo, a folder with one, or a .keras file. Unless said, a "
-        "denoiser that is told how noisy the video is.",
+        None,
+        "A zoo entry, a folder with one, hf://user/repository@revision, a .keras file "
+        "or package.module:name. Default: the default entry of --task.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "strength",
+        None,
+        "How much is removed, 0 (nothing: the frames come out as they are) to 2. "
+        "Default: 1. Up to 1 the result is blended with the input, above 1 with a "
+        "second pass, which doubles the time. For a model with a noise map: multiplier "
+        "on the noise level. Only for models that keep the frame size.",
+        lower_bound=0.0,
+        upper_bound=2.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "sigma",
+        None,
+        "Standard deviation of the noise in units of 255, for a model with a noise "
+        "map. Default: measured on the first frames.",
+        lower_bound=0.0,
+        upper_bound=255.0,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "precision",
+        "auto",
+        ["auto", "float32", "bfloat16", "float16"],
+        "Precision of the convolutions. auto: bfloat16 on a CPU with matrix units for "
+        "it (amx_bf16) and on a GPU that is fast at it, else float32. bfloat16 changes "
+        "PSNR by less than 0.05 dB. float16 is slow on a CPU.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "threads",
+        None,
+        "Largest number of CPU threads of the model, of the decoder and of the encoder "
+        "(each). Default: all cores.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "start",
+        0.0,
+        "Start of the part to restore, in seconds. Earlier frames are decoded and "
+        "dropped.",
+        lower_bound=0.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "seconds",
+        None,
+        "Length of the part to restore, in seconds. Default: to the end. A part is "
+        "written without sound.",
         flag_values=values,
     )
     flags.DEFINE_integer(
         "crf",
         None,
-        "Quality of the video, 0 (best) to 51; 18 unless said, in WebM 24.",
+        "Constant rate factor, 0 (best) to 51. Default: 18 (24 for WebM).",
         flag_values=values,
     )
     flags.DEFINE_bool(
         "lossless",
         False,
-        "Store every pixel exactly: FFV1 in .mkv, lossless H.264 in .mp4, .mov.",
+        "Store every pixel exactly: FFV1 in .mkv, lossless H.264 in .mp4 and .mov.",
         flag_values=values,
     )
     flags.DEFINE_bool(
-        "overwrite", False, "Replace what stands at OUT.", flag_values=values
+        "overwrite", False, "Replace OUT if it already exists.", flag_values=values
     )
     flags.DEFINE_string(
         "rate",
         None,
-        "Frames per second of images, such as 25 or 30000/1001; 24 unless said.",
+        "Frames per second of images, such as 25 or 30000/1001. Default: 24.",
         flag_values=values,
     )
     flags.DEFINE_bool(
@@ -61,59 +130,41 @@ def options():
         "strategy",
         None,
         ["burst", "dampen", "guard", "overlap"],
-        "For a model that may fail on long videos. guard: watch its state, replace it "
-        "when it goes astray; burst: begin anew every 10 frames; overlap: two copies "
-        "that do so in turn; dampen: let the state count less.",
+        "How to run a model that may fail on long videos. guard: watch the state and "
+        "reset it if it fails; burst: reset it every 10 frames; overlap: two copies "
+        "that are reset in turn; dampen: weaken the recurrence. Default: none of them.",
         flag_values=values,
     )
     flags.DEFINE_float(
         "dampening",
         None,
-        "How much the state counts, 0 to 1, with --strategy dampen; 0.55 unless said.",
+        "Factor on the state with --strategy dampen, 0 to 1. Default: 0.55.",
         lower_bound=0.0,
         upper_bound=1.0,
         flag_values=values,
     )
     flags.DEFINE_integer(
-        "look_ahead",
+        "look-ahead",
         None,
-        "Frames after (and before) those being restored that a bidirectional model "
-        "sees; 8 unless said. More is better, and costs memory.",
+        "Number of frames before and after the restored ones that a bidirectional "
+        "model sees. Default: 8. More frames give better results and need more memory.",
         lower_bound=0,
         flag_values=values,
     )
     flags.DEFINE_integer(
         "tile",
         None,
-        "For frames too large for the device's memory: cut them into squares of this "
-        "many pixels, such as 512, restored one after another.",
+        "Side of a tile in pixels, such as 512, for frames that do not fit in memory. "
+        "Default: frames are not tiled.",
         lower_bound=1,
         flag_values=values,
     )
     flags.DEFINE_integer(
         "overlap",
         None,
-        "Pixels that a tile sees on each side beyond what is kept of it, with --tile; "
-        "16 unless said. The result is that without tiles where it covers what the "
-        "model sees of a frame around a pixel.",
+        "Overlap of neighbouring tiles in pixels, per side. Default: 16. The result "
+        "equals the untiled one if the overlap covers the model's receptive field.",
         lower_bound=0,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "sigma",
-        None,
-        "The noise's standard deviation, of 255, for a model with a noise map; "
-        "measured on the first frames unless said.",
-        lower_bound=0.0,
-        upper_bound=255.0,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "strength",
-        None,
-        "Times the noise is what a model with a noise map is told; 1 unless said, more "
-        "removes more.",
-        lower_bound=0.0,
         flag_values=values,
     )
     return values
@@ -125,17 +176,7 @@ def run(words, values):
     Raises:
         OSError, ValueError: a wrong call, or bad input; the message says which.
     """
-    if len(words) != 3:
-        raise flags.Error(
-            f"restore takes IN and OUT, received {len(words) - 1} names"
-            + ("; quote a pattern of files" if len(words) > 3 else "")
-        )
-    if not values.model:
-        raise flags.Error("--model needs a name; 'stablevid zoo list' has them")
-    if values.dampening is not None and values.strategy != "dampen":
-        raise flags.Error("--dampening goes with --strategy dampen")
-    if values.overlap is not None and values.tile is None:
-        raise flags.Error("--overlap goes with --tile")
+    _check_call(words, values)
     _, source, target = words
     with no_chatter():
         from stablevid_tf.data.video import create_video, open_video
@@ -151,19 +192,9 @@ def run(words, values):
         create_video(target, video.info, values.crf, values.lossless)
     check_target(target, values.overwrite)
 
-    from stablevid_tf.cli.load_model import load_model, noise_of
-    from stablevid_tf.cli.noise import at_noise, measured_noise, takes_level
-
-    if values["model"].using_default_value:
-        print(f"model: {values.model}, a denoiser ('stablevid zoo list' names others)")
-    model, trained_for, measured = (
-        load_model(values.model),
-        noise_of(values.model),
-        None,
-    )
-    if values.sigma is None and (trained_for or takes_level(model)):
-        measured = measured_noise(source, values.rate, values.damaged)
-    model = at_noise(model, trained_for, measured, values.sigma, values.strength)
+    name = model_name(values.model, values.task)
+    model = _model(name, source, values)
+    from stablevid_tf.cli.noise import takes_level
     from stablevid_tf.streaming import Dampen, restore_file
     from stablevid_tf.streaming.strategies import strategy_of
 
@@ -180,13 +211,107 @@ def run(words, values):
         rate=values.rate,
         allow_damaged=values.damaged,
         strategy=strategy,
-        look_ahead=values.look_ahead,
+        look_ahead=values["look-ahead"].value,
         tile=values.tile,
         overlap=values.overlap,
+        # Set already: it is not measured again.
+        sigma=model.network.sigma if takes_level(model) else None,
+        threads=values.threads,
+        start=values.start,
+        seconds=values.seconds,
     )
     print(f"{target}: {count} frames")
     if values.strategy == "guard":
         print(f"guard: {_told(strategy.events)}")
+
+
+def model_name(model, task):
+    """The model to load: `model`, or the zoo's default for a task.
+
+    Args:
+        model: as typed; None: not given.
+        task: one of `TASKS`; None: not given.
+
+    Raises:
+        ValueError: the task has no default model; `model` is an entry for another
+            task.
+    """
+    from stablevid_tf import zoo
+    from stablevid_tf.zoo import entries
+
+    if model is not None:
+        if task is not None:
+            _check_task(model, task, entries)
+        return model
+    wanted = TASKS[task or "denoise"]
+    try:
+        name = zoo.default(wanted)
+    except ValueError as error:
+        found = ", ".join(zoo.names(task=wanted)) or "'stablevid zoo list' shows them"
+        raise ValueError(
+            f"There is no default model for --task {task}. Choose one of the zoo's "
+            f"models with --model: {found}"
+        ) from error
+    print(f"model: {name}, the default for {wanted} ('stablevid zoo list' shows all)")
+    return name
+
+
+def _check_call(words, values):
+    """Raise where flags and names do not go together."""
+    if len(words) != 3:
+        raise flags.Error(
+            f"restore takes IN and OUT, received {len(words) - 1} names"
+            + ("; quote a pattern of files" if len(words) > 3 else "")
+        )
+    if values.model == "":
+        raise flags.Error("--model needs a name; 'stablevid zoo list' has them")
+    if values.dampening is not None and values.strategy != "dampen":
+        raise flags.Error("--dampening goes with --strategy dampen")
+    if values.overlap is not None and values.tile is None:
+        raise flags.Error("--overlap goes with --tile")
+    if values.seconds is not None and not values.seconds > 0:
+        raise flags.Error(
+            f"--seconds must be above 0. Received: --seconds {values.seconds:g}"
+        )
+
+
+def _check_task(model, task, entries):
+    """Raise if a model is an entry for another task."""
+    if ".keras" in model:
+        return
+    try:
+        _, entry = entries.find(model)
+    except ValueError:
+        return  # Not an entry, or an unknown one: loading it tells.
+    found = entry.get("task", TASKS[task])
+    if found != TASKS[task]:
+        raise flags.Error(
+            f"--task {task} and --model {model} are in conflict: this model is for "
+            f"{found}. Leave one of the two out"
+        )
+
+
+def _model(name, source, values):
+    """The model in its precision, set to the video's noise, at its strength."""
+    with no_chatter():
+        from stablevid_tf import backend
+        from stablevid_tf.cli.load_model import load_model, noise_of
+        from stablevid_tf.cli.noise import at_noise, measured_noise, takes_level
+        from stablevid_tf.streaming.at_precision import at_precision
+        from stablevid_tf.streaming.few_cores import few_cores
+
+    # Before the first operation, which starts TensorFlow's threads.
+    if values.threads is not None:
+        backend.limit_threads(values.threads)
+    model = at_precision(load_model(name), values.precision)
+    policy = getattr(model, "dtype_policy", None)
+    if values.precision == "auto" and policy is not None and policy.name != "float32":
+        print(f"precision: {policy.compute_dtype} (--precision float32 is slower)")
+    trained_for, measured = noise_of(name), None
+    if values.sigma is None and (trained_for or takes_level(model)):
+        with few_cores(values.threads):
+            measured = measured_noise(source, values.rate, values.damaged, values.start)
+    return at_noise(model, trained_for, measured, values.sigma, values.strength)
 
 
 def _told(events):

@@ -15,6 +15,7 @@ from stablevid_tf.data.video_writer import VideoWriter
 __all__ = [
     "CameraPath",
     "ClipDataset",
+    "ClipMixture",
     "ImageReader",
     "ImageWriter",
     "TfdsClips",
@@ -38,6 +39,10 @@ def __getattr__(name):
         from stablevid_tf.data.clip_dataset import ClipDataset
 
         return ClipDataset
+    if name == "ClipMixture":
+        from stablevid_tf.data.clip_mixture import ClipMixture
+
+        return ClipMixture
     if name == "degradations":
         import stablevid_tf.data.degradations as degradations
 

@@ -49,6 +49,9 @@ class ClipDataset(keras.utils.PyDataset):
             degraded clip, or it and the target. Longer windows of video are read
             where it needs them (motion blur).
         grey: give one channel (the luma of BT.601, full range) instead of RGB.
+        weight: a function of a video's path (a ``pathlib.Path``) that returns how
+            often it is drawn, relative to the others, 0 or more. Default: the number
+            of clips that it holds.
         seed: integer.
         cache: folder for the decoded frames (3 bytes a pixel), kept and used again;
             by default a temporary one, removed when the dataset is.
@@ -90,6 +93,7 @@ class ClipDataset(keras.utils.PyDataset):
         seed=0,
         cache=None,
         degrade=None,
+        weight=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -149,9 +153,12 @@ class ClipDataset(keras.utils.PyDataset):
         if cache is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="stablevid-")
             cache = self._temporary.name
-        self._videos = self._open(source, Path(cache))
-        starts = np.array([len(v) - self._length + 1 for v in self._videos], float)
-        self._share = starts / starts.sum()
+        paths, self._videos = self._open(source, Path(cache))
+        if weight is None:
+            share = [len(v) - self._length + 1 for v in self._videos]
+        else:
+            share = [weight(Path(path)) for path in paths]
+        self._share = _normalised(share, paths)
 
     def _open(self, source, cache):
         paths = list_videos(source)
@@ -164,7 +171,8 @@ class ClipDataset(keras.utils.PyDataset):
             np.load(result, mmap_mode="r") if isinstance(result, Path) else result
             for result in results
         ]
-        return [results[place] for place in self._large_enough(paths, results)]
+        kept = self._large_enough(paths, results)
+        return [paths[place] for place in kept], [results[place] for place in kept]
 
     def _large_enough(self, names, results):
         """Which of them give clips; what is left out is counted and said."""
@@ -214,6 +222,19 @@ class ClipDataset(keras.utils.PyDataset):
         noise = random.standard_normal(clean.shape, dtype="float32")
         return clean + noise * sigma.astype("float32"), clean
 
+    def draw(self, random):
+        """One clip: ``(degraded, clean)``, float32 [frames, size, size, C].
+
+        Args:
+            random: a NumPy generator.
+        """
+        video = self._videos[random.choice(len(self._videos), p=self._share)]
+        clean = self._floating([self._clip(video, random)])[0]
+        if self.degrade is not None:
+            return self._degraded(clean, random)
+        sigma = np.float32(random.uniform(*self.sigma) / 255)
+        return clean + sigma * random.standard_normal(clean.shape, "float32"), clean
+
     def _degraded(self, clip, random):
         pair = getattr(self.degrade, "degrade", self.degrade)(clip, random)
         degraded, target = pair if isinstance(pair, tuple) else (pair, clip)
@@ -248,6 +269,20 @@ class ClipDataset(keras.utils.PyDataset):
             up, left = 1 - 2 * random.integers(2, size=2)
             clip = clip[:, ::up, ::left]
         return clip
+
+
+def _normalised(weights, paths):
+    """Probabilities of the videos, from their weights."""
+    for weight, path in zip(weights, paths, strict=True):
+        number = isinstance(weight, numbers.Real)
+        if not (number and np.isfinite(weight) and weight >= 0):
+            raise ValueError(
+                "weight must return a finite number, 0 or more, for every video. "
+                f"Received: {weight!r} for {path}"
+            )
+    if not sum(weights):
+        raise ValueError("weight is 0 for every video: give at least one more than 0.")
+    return np.array(weights, float) / sum(weights)
 
 
 def _decode(path, cache):

@@ -175,9 +175,12 @@ def _reason(bounds, kind):
             f"({largest.name})."
         )
     above = sum(bound.gain >= 1 for bound in bounds)
+    where = ""
+    if largest.worst is not None:
+        norm = dict(largest.factors)[largest.worst]
+        where = f", where {largest.worst} has {kind} norm {norm:.3f}"
     return (
         f"{above} of {len(bounds)} feedback loops may have a gain of 1 or more; the "
-        f"largest bound is {largest.gain:.3f} ({largest.name}), where {largest.worst} "
-        f"has {kind} norm {dict(largest.factors)[largest.worst]:.3f}. The model may be "
-        "stable all the same: measure."
+        f"largest bound is {largest.gain:.3f} ({largest.name}){where}. This "
+        "does not mean that it is unstable: run `diagnostics.long_run`."
     )

@@ -21,13 +21,13 @@ class LoopBound:
         factors: ``((slice of a convolution, norm), ...)`` in the order in which the
             state meets them, e.g. ``("body[2].conv1[64:]", 0.31)``.
         worst: the slice that stands in the way: of the loop's largest term the
-            largest norm.
+            largest norm; None where no convolution lies on the loop.
     """
 
     name: str
     gain: float
     factors: tuple[tuple[str, float], ...]
-    worst: str
+    worst: str | None
 
 
 def loop_bound(loop, norm, names):
@@ -44,6 +44,8 @@ def loop_bound(loop, norm, names):
         for t in (loop.entry, *loop.path)
         if any(isinstance(inner, ConvSlice) for inner in terms_of([t]))
     ]
+    if not terms:
+        return LoopBound(loop.name, gain, (), None)
     largest = max(terms, key=lambda term: term_gain(term, norm))
     parts = [t for t in terms_of([largest]) if isinstance(t, ConvSlice)]
     return LoopBound(

@@ -12,6 +12,7 @@ from stablevid_tf.layers.residual_stage import ResidualStage
 from stablevid_tf.layers.srn_conv2d import SRNConv2D
 from stablevid_tf.layers.srnc_conv2d import SRNCConv2D
 from stablevid_tf.layers.srnc_conv2d_transpose import SRNCConv2DTranspose
+from stablevid_tf.layers.u_stage import UStage
 from stablevid_tf.layers.weight_norm import WeightNorm
 from stablevid_tf.layers.wide_activation import WideActivation
 
@@ -27,6 +28,7 @@ __all__ = [
     "SRNCConv2D",
     "SRNCConv2DTranspose",
     "SRNConv2D",
+    "UStage",
     "WeightNorm",
     "WideActivation",
     "cached_kernels",

@@ -40,6 +40,17 @@ class Lipschitz:
 
 
 @dataclasses.dataclass(frozen=True)
+class Retention:
+    """A product with weights from 0 to ``most`` that do not depend on the state.
+
+    Of a convex memory, :func:`stablevid_tf.layers.remember.remember`: its gain is
+    ``most`` in every norm that looks at the largest or at the summed squares of a map.
+    """
+
+    most: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Unbounded:
     """An operation of which no bound is known that holds for every state.
 
@@ -68,11 +79,12 @@ class Loop:
 
     Args:
         name: for reports.
-        entry: the slice of the convolution that sees the state.
+        entry: the slice of the convolution that sees the state; None where no
+            convolution lies on the loop.
         path: what else lies on the loop, each a :class:`ConvSlice`, a
             :class:`Residual`, a :class:`Beside`, a :class:`Lipschitz`, a
-            :class:`Warp` or an :class:`Unbounded`. ReLUs and global skips add no gain
-            and are not named.
+            :class:`Retention`, a :class:`Warp` or an :class:`Unbounded`. ReLUs and
+            global skips add no gain and are not named.
         feed: the path on which the new state of the loop before it in the list, and
             of no other, reaches this loop's state within the frame; None where that
             is not said.
@@ -82,7 +94,7 @@ class Loop:
     """
 
     name: str
-    entry: ConvSlice
+    entry: ConvSlice | None
     path: tuple[object, ...] = ()
     feed: tuple[object, ...] | None = None
     enters: bool = True
@@ -101,7 +113,7 @@ class Loop:
     def slices(self):
         """Every convolution slice on the loop, the entry first."""
         inner = [t for t in terms_of(self.path) if isinstance(t, ConvSlice)]
-        return [self.entry, *inner]
+        return inner if self.entry is None else [self.entry, *inner]
 
     def gain(self, norm):
         """The loop's gain bound, given ``norm(conv_slice)``.
@@ -111,7 +123,8 @@ class Loop:
         """
         if self.unbounded:
             raise ValueError(self.unbounded)
-        return norm(self.entry) * path_gain(self.path, norm)
+        gain = path_gain(self.path, norm)
+        return gain if self.entry is None else norm(self.entry) * gain
 
 
 def around(name, path):
@@ -156,6 +169,8 @@ def term_gain(term, norm):
         return 1.0
     if isinstance(term, Lipschitz):
         return term.constant
+    if isinstance(term, Retention):
+        return term.most
     if isinstance(term, Residual):
         return 1.0 + path_gain(term.branch, norm)
     if isinstance(term, Beside):

@@ -5,6 +5,7 @@ from stablevid_tf import losses as _losses  # noqa: F401
 from stablevid_tf import metrics as _metrics  # noqa: F401
 from stablevid_tf.models.architectures import build, names
 from stablevid_tf.models.at_noise_level import at_noise_level
+from stablevid_tf.models.at_strength import at_strength
 from stablevid_tf.models.clip_restorer import ClipRestorer
 from stablevid_tf.models.dampened import dampened
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
@@ -15,6 +16,7 @@ __all__ = [
     "ClipRestorer",
     "RecurrentRestorer",
     "at_noise_level",
+    "at_strength",
     "build",
     "dampened",
     "describe",

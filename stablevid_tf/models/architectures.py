@@ -15,6 +15,8 @@ from stablevid_tf.cells.gru import GRU
 from stablevid_tf.cells.ifi_rnn import IFIRNN
 from stablevid_tf.cells.irm import IRM
 from stablevid_tf.cells.lstm import LSTM
+from stablevid_tf.cells.memory_cell import MemoryCell
+from stablevid_tf.cells.memory_unet import MemoryUNet
 from stablevid_tf.cells.mobile_rrn import MobileRRN
 from stablevid_tf.cells.mrvsr import MRVSR
 from stablevid_tf.cells.rdbn import RDBN
@@ -32,10 +34,13 @@ _RECURRENCES = {
     "single": SingleCell,
     "frame": FrameCell,
     "feat": FeatCell,
+    "memory": MemoryCell,
     "rlsp": RLSPCell,
     "shift": ShiftCell,
     "birlsp": BiRLSP,
 }
+# Arguments that one recurrence alone takes.
+_OWN = {"memory": {"flow_features", "gate_features", "groups", "retention"}}
 _STAGES_ARGUMENT = {"vdncnn": "depth", "vresnet": "blocks"}
 _WINDOWS = {"": 1, "_mf3": 3, "_mf7": 7}
 # Networks that are one architecture: its class, the arguments that it takes beside
@@ -52,6 +57,21 @@ _PUBLISHED = {
         {"channels", "scale", "features", "blocks", "flow_features", "warp_loss"},
     ),
     "dbdnet": (DBDNet, {"features", "channels", "feedback"}),
+    "memory_unet": (
+        MemoryUNet,
+        {
+            "features",
+            "blocks",
+            "refine",
+            "memory_features",
+            "groups",
+            "gate_features",
+            "flow_features",
+            "retention",
+            "channels",
+            "scale",
+        },
+    ),
     "mobile_rrn": (MobileRRN, {"features", "blocks", "channels"}),
     "mrvsr": (MRVSR, {"features"}),
     "rlsp": (RLSPSuperResolution, {"features"}),
@@ -119,6 +139,8 @@ def build(name, **arguments):
             super-resolution.
         skip: predict what is wrong with the frame (True, VDnCNN and VResNet) or the
             frame itself (False, the deblurring networks).
+        retention, groups, gate_features, flow_features: VDnCNN and VResNet with
+            convex memories (``_memory``); see :class:`stablevid_tf.cells.MemoryCell`.
         noise_map: VDnCNN and VResNet: frames come with the noise's level as one more
             channel (False); see :func:`at_noise_level`.
         constraint: an :class:`stablevid_tf.constraints.SRNC`, or None.
@@ -167,7 +189,9 @@ def _combined(name, arguments):
     _check(
         name,
         arguments,
-        _EVERY | {"features", stages, "channels", "scale", "skip", "noise_map"},
+        _EVERY
+        | {"features", stages, "channels", "scale", "skip", "noise_map"}
+        | _OWN.get(recurrence, set()),
     )
     if arguments.get("scale", 1) not in (1, 2, 4):
         raise ValueError(

@@ -80,10 +80,10 @@ def _check(model):
             f"{model.name} has no feedback loop: there is nothing to dampen, and "
             "nothing to fear from long videos"
         )
-    beside = [loop.name for loop in loops if not loop.enters]
+    beside = [x.name for x in loops if x.entry is None or not x.enters]
     if beside:
         raise ValueError(
-            f"Of {model.name} the {beside[0]} enters not by one convolution alone but "
-            "also by a skip or a gate, so no kernel dampens it. Use another strategy, "
+            f"{model.name} cannot be dampened: the state of {beside[0]!r} also enters "
+            "through a skip or a gate, so no kernel scales it. Use another strategy, "
             "such as burst or guard"
         )

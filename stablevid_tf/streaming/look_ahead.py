@@ -29,7 +29,7 @@ def look_ahead(model, frames, ahead):
     Yields:
         [scale H, scale W, C] arrays, as many as came in.
     """
-    kept = max(_LEAST_KEPT, 2 * ahead)
+    kept = kept_frames(ahead)
     frames = iter(frames)
     window = list(itertools.islice(frames, kept + 2 * ahead))
     start = 0
@@ -44,3 +44,8 @@ def look_ahead(model, frames, ahead):
         following += itertools.islice(frames, kept - 1)
         start = stop - len(following)
         window = window[len(following) :] + following
+
+
+def kept_frames(ahead):
+    """How many frames of a window go out: C, see `look_ahead`."""
+    return max(_LEAST_KEPT, 2 * ahead)

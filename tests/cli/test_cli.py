@@ -2,6 +2,7 @@
 tested: the restoration itself, see tests/streaming."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,10 +55,15 @@ def test_help_is_quick_and_loads_neither_keras_nor_tensorflow(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "stablevid restore IN OUT [--model NAME]" in done.stdout
+    assert "stablevid restore IN OUT [--task TASK | --model NAME]" in done.stdout
     for option in ("--crf", "--[no]lossless", "--[no]overwrite", "--model",
-                   "--look_ahead", "--tile", "--overlap", "--manual-dir"):  # fmt: skip
+                   "--look-ahead", "--tile", "--overlap", "--manual-dir",
+                   "--lpips-weights", "--task", "--precision",
+                   "--strength"):  # fmt: skip
         assert option in done.stdout
+    assert "Constant rate factor, 0 (best) to 51. Default: 18" in done.stdout
+    # One style: dashes.
+    assert not re.search(r"--[a-z0-9]+_", done.stdout)
 
 
 def test_restores_a_folder_into_a_video(folder, same, capsys):
@@ -69,12 +75,40 @@ def test_restores_a_folder_into_a_video(folder, same, capsys):
         assert [int(f.image.mean()) for f in video] == [0, 40, 80, 120]
 
 
-def test_unless_said_the_model_is_one_for_any_noise(folder, capsys):
+def test_the_default_model_is_the_zoos_for_the_task(folder, same, capsys, monkeypatch):
+    from stablevid_tf import zoo
+
+    asked = []
+    monkeypatch.setattr(zoo, "default", lambda task: asked.append(task) or "best")
+    for words in ("", "--task denoise", "--task upscale"):
+        assert main(f"restore in out.mp4 --overwrite {words}".split()) == 0
+        assert "model: best, the default for" in capsys.readouterr().out
+    assert asked == ["denoising", "denoising", "super-resolution"]
+
+
+def test_the_default_restores(folder, capsys):
     assert main(["restore", "in", "out.mp4"]) == 0
     said = capsys.readouterr().out
-    assert "model: vresnet_feat_srnc_map, a denoiser" in said
-    assert "noise: " in said and "of 255 (measured)" in said
+    assert re.search(r"model: \w+, the default for denoising", said)
     assert "out.mp4: 4 frames" in said
+
+
+def test_a_task_without_a_default_names_its_models(folder, capsys):
+    assert main(["restore", "in", "out.mp4", "--task", "deblur"]) == 1
+    shown = capsys.readouterr().err
+    assert "no default model for --task deblur. Choose one" in shown
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_task_and_model_in_conflict(folder, same, capsys):
+    words = "restore in out.mp4 --model tiny --task"
+    assert main([*words.split(), "upscale"]) == 2
+    shown = capsys.readouterr().err
+    assert "--task upscale and --model tiny are in conflict" in shown
+    assert "for denoising. Leave one of the two out" in shown
+    assert not (folder / "out.mp4").exists()
+    assert main([*words.split(), "denoise"]) == 0
 
 
 def test_options_may_stand_anywhere(folder, same):
@@ -82,6 +116,104 @@ def test_options_may_stand_anywhere(folder, same):
     assert main(words.split()) == 0
     with open_video("out.mp4") as video:
         assert video.info.rate == 30
+
+
+@pytest.mark.parametrize(
+    "word, expected",
+    [
+        ("--look_ahead", "--look-ahead"),
+        ("--look_ahead=3", "--look-ahead=3"),
+        ("--look-ahead", "--look-ahead"),
+        ("--no-lossless", "--nolossless"),
+        ("--nolossless", "--nolossless"),
+        ("--model=my_own.keras", "--model=my_own.keras"),
+        ("--lok_ahead", "--lok_ahead"),
+        ("--no-look-ahead", "--no-look-ahead"),
+        ("my_look_ahead", "my_look_ahead"),
+        ("-1", "-1"),
+    ],
+)
+def test_dashes_and_underscores_are_one(word, expected):
+    from stablevid_tf.cli.main import _spelled
+
+    assert _spelled(["restore", word], options()) == ["restore", expected]
+    assert _spelled(["restore", "--", word], options()) == ["restore", "--", word]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A small network in place of whatever is loaded."""
+    from stablevid_tf import models
+
+    def load(name, scale=1):
+        return models.build("vresnet_feat", features=4, blocks=1, scale=scale)
+
+    monkeypatch.setattr("stablevid_tf.cli.load_model.load_model", load)
+    return load
+
+
+def test_strength_and_a_part(folder, small, capsys, monkeypatch):
+    words = "restore in out --model x --overwrite --strength"
+    assert main([*words.split(), "0"]) == 0
+    with open_video("out") as video:
+        assert [int(f.image.mean()) for f in video] == [0, 40, 80, 120]
+    part = "--start 0.08 --seconds 0.05 --rate 25"
+    assert main([*words.split(), "0", *part.split()]) == 0
+    with open_video("out") as video:
+        assert [int(f.image.mean()) for f in video] == [80, 120]
+    assert main([*words.split(), "1.5"]) == 0
+    monkeypatch.setattr(
+        "stablevid_tf.cli.load_model.load_model", lambda name: small(name, scale=2)
+    )
+    assert main([*words.split(), "0.5"]) == 1
+    assert "of scale 2. Leave the strength at 1" in capsys.readouterr().err
+
+
+def test_precision_reaches_the_model(folder, small, capsys, monkeypatch):
+    from stablevid_tf import backend, streaming
+
+    seen = []
+
+    def restored(model, *arguments, **options):
+        seen.append(model.dtype_policy.name)
+        return 4
+
+    monkeypatch.setattr(streaming, "restore_file", restored)
+    monkeypatch.setattr(backend, "fast_bfloat16", lambda: True)
+    for words in ("", "--precision float32", "--precision float16"):
+        assert main(f"restore in out --model x {words}".split()) == 0
+    assert seen == ["mixed_bfloat16", "float32", "mixed_float16"]
+    assert capsys.readouterr().out.count("precision: bfloat16") == 1
+    words = ["restore", "in", "out", "--model", "x"]
+    assert main([*words, "--precision", "auto"]) == 0
+    monkeypatch.setattr(backend, "fast_bfloat16", lambda: False)
+    assert main(words) == 0
+    assert seen[3:] == ["mixed_bfloat16", "float32"]
+
+
+def test_threads_are_limited(folder):
+    code = (
+        "import sys, stablevid_tf.cli.load_model as load\n"
+        "from stablevid_tf.cli.main import main\n"
+        "from stablevid_tf import models\n"
+        "load.load_model = lambda _: models.build('vresnet_feat', features=4, blocks=1)"
+        "\nassert main('restore in out.mp4 --model x --threads 1'.split()) == 0"
+        "\nimport tensorflow as tf\n"
+        "print(tf.config.threading.get_intra_op_parallelism_threads(),\n"
+        "      tf.config.threading.get_inter_op_parallelism_threads())\n"
+        "try: main('restore in o.mp4 --model x --threads 7'.split())\n"
+        "finally: print('end')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "out.mp4: 4 frames\n1 1\nend" in done.stdout
+    assert "TensorFlow runs already, so its threads" in done.stderr
 
 
 @pytest.mark.parametrize("strategy", ["burst", "overlap"])
@@ -152,7 +284,7 @@ def test_a_bidirectional_model_restores_a_file(folder, capsys, monkeypatch):
             return clips
 
     monkeypatch.setattr("stablevid_tf.cli.load_model.load_model", lambda _: Clips())
-    for words in ("", "--look_ahead 0", "--look_ahead 2 --tile 16 --overlap 0"):
+    for words in ("", "--look-ahead 0", "--look_ahead 2 --tile 16 --overlap 0"):
         command = f"restore in out --model x --overwrite {words}"
         assert main(command.split()) == 0, capsys.readouterr().err
         with open_video("out") as video:
@@ -213,7 +345,14 @@ def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
         ("restore in out.mp4 --model x --tile 51.2", 2, "tile"),
         ("restore in out.mp4 --model x --overlap 8", 2, "--overlap goes with --tile"),
         ("restore in out.mp4 --model x --tile 64 --overlap -1", 2, "overlap"),
-        ("restore in out.mp4 --model x --look_ahead -1", 2, "look_ahead"),
+        ("restore in out.mp4 --model x --look-ahead -1", 2, "look-ahead"),
+        ("restore in out.mp4 --model x --look_ahead -1", 2, "look-ahead"),
+        ("restore in out.mp4 --model x --strength 2.5", 2, "strength"),
+        ("restore in out.mp4 --model x --precision half", 2, "bfloat16|float16"),
+        ("restore in out.mp4 --model x --threads 0", 2, "threads"),
+        ("restore in out.mp4 --model x --task dehaze", 2, "denoise|upscale|deblur"),
+        ("restore in out.mp4 --model x --start -1", 2, "start"),
+        ("restore in out.mp4 --model x --seconds 0", 2, "--seconds must be above 0"),
         ("restore in out.mp4 --model x --crf 99", 1, "0 (best) to 51"),
         ("restore none.mp4 out.mp4 --model x", 1, "none.mp4: no such file"),
         ("restore text.mp4 out.mp4 --model x", 1, "not a video that can be read"),
@@ -292,7 +431,8 @@ def test_the_zoo_is_listed_and_an_unknown_entry_says_the_nearest(folder, capsys)
     if not hasattr(zoo, "names"):
         pytest.skip("this checkout has no zoo yet")
     assert main(["zoo", "list"]) == 0
-    assert capsys.readouterr().out.split() == list(zoo.names())
+    rows = capsys.readouterr().out.split("\n\n")[0].splitlines()[1:]
+    assert sorted(row.split()[0] for row in rows) == zoo.names()
     assert main(["zoo", "card", zoo.names()[0]]) == 0
     assert zoo.card(zoo.names()[0])[:40] in capsys.readouterr().out
     misspelt = zoo.names()[0] + "x"

@@ -1,8 +1,9 @@
 """ClipDataset: what a batch is made of, and what is left out.
 
 Tested: batches as a function of (seed, epoch, index) alone; the noise's deviation,
-range and freshness; clean clips cut from the videos, flipped or not; grey; videos that
-are left out; errors; several workers; the cache.
+range and freshness; clean clips cut from the videos, flipped or not; grey; how often
+each video is drawn; single clips; videos that are left out; errors; several workers;
+the cache.
 Not tested: decoding itself (test_video_*.py); speed.
 """
 
@@ -223,6 +224,78 @@ def test_videos_that_give_no_clip_are_left_out_and_counted(source):
             assert any(
                 find(clip[:, ::u, ::v], videos) for u in (1, -1) for v in (1, -1)
             )
+
+
+def test_a_weight_says_how_often_a_video_is_drawn(source, tmp_path):
+    asked = []
+
+    def weight(path):
+        asked.append(path)
+        return {"a": 3, "b": 0, "c": np.float32(1)}[path.stem]
+
+    # Too short for a clip: not asked for.
+    write_frames(source / "short", 2)
+    with pytest.warns(UserWarning, match="1 of 4 videos are left out"):
+        clips = dataset(source, batch_size=400, sigma=0, weight=weight, flip=False)
+    assert asked == [source / name for name in "abc"]
+    videos = write_again(tmp_path / "again")
+    clean = clips[0][1]
+    of = [[find(clip, [video]) for clip in clean[:60]] for video in videos]
+    assert not any(of[1]) and all(a or c for a, c in zip(of[0], of[2], strict=True))
+    # Five standard errors of sixty draws.
+    assert np.mean(of[0]) == pytest.approx(0.75, abs=5 * (0.75 * 0.25 / 60) ** 0.5)
+
+
+def test_without_a_weight_the_number_of_clips_counts(source):
+    plain = dataset(source)
+    same = dataset(source, weight=lambda path: {"a": 4, "b": 5, "c": 6}[path.name])
+    for a, b in zip(plain[3], same[3], strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = dataset(source, weight=lambda path: 1)
+    assert not np.array_equal(other[3][1], plain[3][1])
+
+
+@pytest.mark.parametrize(
+    "weight, words",
+    [
+        (-1, "finite number, 0 or more, for every video. Received: -1 for "),
+        (float("nan"), "finite number"),
+        (float("inf"), "finite number"),
+        (None, "finite number"),
+        ("1", "finite number"),
+        (0, "0 for every video"),
+    ],
+)
+def test_a_weight_that_is_none(source, weight, words):
+    with pytest.raises(ValueError, match=words):
+        dataset(source, weight=lambda path: weight)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_single_clips(source, grey):
+    clips = dataset(source, sigma=(10, 50), grey=grey, seed=9)
+    pairs = [clips.draw(np.random.default_rng(4)) for _ in range(2)]
+    for a, b in zip(*pairs, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.shape == (3, 8, 8, 1 if grey else 3) and a.dtype == "float32"
+    random, levels = np.random.default_rng(5), []
+    for _ in range(64):
+        noisy, clean = clips.draw(random)
+        levels.append(255 * (noisy - clean).std())
+    # A few hundred values a clip: their deviation is known to some percent.
+    assert 10 * 0.7 < min(levels) < 20 and 40 < max(levels) < 50 * 1.3
+    quiet = dataset(source, sigma=0)
+    noisy, clean = quiet.draw(random)
+    np.testing.assert_array_equal(noisy, clean)
+
+
+def test_single_clips_are_cut_and_degraded_as_those_of_batches(source, tmp_path):
+    videos = write_again(tmp_path / "again")
+    clips = dataset(source, flip=False, degrade=lambda clip, random: clip / 2)
+    for seed in range(6):
+        half, clean = clips.draw(np.random.default_rng(seed))
+        np.testing.assert_array_equal(half, clean / 2)
+        assert find(clean, videos)
 
 
 def test_nothing_left_is_an_error(tmp_path):

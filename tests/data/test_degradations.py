@@ -3,9 +3,9 @@
 Tested: weights of MATLAB's imresize for scales 2, 3 and 4 as fractions, and its edges,
 against a float64 loop; the Gaussian against scipy; alignment by mirroring and by phase
 correlation; deviations and variances of noise; blur against NumPy, its target the
-middle frame; H.264 against its quality, sizes and repetition; one transform for a whole
-clip; layers in NumPy, eager and in parallel tf.data, repeatable from a seed, through
-their configuration; errors.
+middle frame; H.264 against its quality, sizes and repetition; one of several, how often
+and as it is; one transform for a whole clip; layers in NumPy, eager and in parallel
+tf.data, repeatable from a seed, through their configuration; errors.
 Not tested: ClipDataset (test_clip_dataset_degrade.py); MATLAB itself.
 """
 
@@ -26,6 +26,7 @@ from stablevid_tf.data.degradations import (
     GaussianDown,
     GaussianNoise,
     MotionBlur,
+    OneOf,
     PoissonGaussian,
 )
 
@@ -36,6 +37,7 @@ LAYERS = [
     GaussianDown(scale=4, sigma=1.2, centred=True),
     MotionBlur(window=3, every=2, gamma=2.2),
     H264(crf=(20, 40), preset="ultrafast"),
+    OneOf([GaussianNoise(sigma=(5, 50)), PoissonGaussian(photons=90)], [3, 1], seed=2),
 ]
 ids = [type(layer).__name__ for layer in LAYERS]
 
@@ -283,6 +285,36 @@ def test_h264_sizes(shape):
     assert quality(found, smooth) > 35
 
 
+# --- one of several --------------------------------------------------------------
+
+
+def test_each_is_drawn_as_often_as_its_weight_says(random):
+    either = OneOf([GaussianNoise(0), GaussianNoise(50), GaussianNoise(0)], [1, 3, 0])
+    flat = np.full((1, 4, 4, 1), 0.5)
+    noisy = [either.degrade(flat, random)[0].std() > 0 for _ in range(800)]
+    # Five standard errors.
+    assert np.mean(noisy) == pytest.approx(0.75, abs=5 * (0.75 * 0.25 / 800) ** 0.5)
+    third = OneOf([GaussianNoise(20), GaussianNoise(0)])
+    noisy = [third.degrade(flat, random)[0].std() > 0 for _ in range(800)]
+    assert np.mean(noisy) == pytest.approx(0.5, abs=5 * (0.25 / 800) ** 0.5)
+
+
+def test_it_degrades_as_the_one_that_was_drawn():
+    one, other = MotionBlur(window=3), MotionBlur(window=3, gamma=1.0)
+    either = OneOf([one, other])
+    assert either.frames_needed(5) == one.frames_needed(5) == 7
+    scene = clip(7)
+    found = {
+        float(either.degrade(scene, np.random.default_rng(seed))[0].sum())
+        for seed in range(12)
+    }
+    wanted = {float(x.degrade(scene, None)[0].sum()) for x in (one, other)}
+    assert found == wanted and len(wanted) == 2
+    down = OneOf([BicubicDown(2), GaussianDown(2)])
+    degraded, target = down(clip())
+    assert down.scale == 2 and target.shape[1] == 2 * degraded.shape[1]
+
+
 # --- the layers ------------------------------------------------------------------
 
 
@@ -373,6 +405,12 @@ def test_batches_draw_for_each_clip():
         (lambda d, x: H264(crf=(30, 20)), "crf"),
         (lambda d, x: H264(crf=(1, 2, 3)), "crf"),
         (lambda d, x: GaussianNoise(seed=-1), "seed"),
+        (lambda d, x: OneOf([]), "at least one degradation"),
+        (lambda d, x: OneOf([GaussianNoise()], [1, 2]), "as many weights"),
+        (lambda d, x: OneOf([GaussianNoise()], [-1]), "weights must be finite"),
+        (lambda d, x: OneOf([GaussianNoise()], [0]), "not all 0"),
+        (lambda d, x: OneOf([GaussianNoise()], [np.nan]), "weights must be finite"),
+        (lambda d, x: OneOf([GaussianNoise(), BicubicDown(2)]), "one scale"),
         (lambda d, x: GaussianNoise()(keras.Input((None, 8, 8, 3))), "inside a model"),
     ],
 )

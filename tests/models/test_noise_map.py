@@ -111,8 +111,10 @@ def test_what_the_command_line_does(capsys):
         at_noise(fixed, 30, 70.0, None, None)
     assert at_noise(fixed, 30, 16.0, None, None) is fixed
     assert at_noise(fixed, None, 5.0, None, None) is fixed
-    with pytest.raises(ValueError, match="trained for one noise level"):
-        at_noise(fixed, 30, 30.0, None, 1.5)
+    with pytest.raises(ValueError, match=r"has no noise map.*Received: --sigma 20"):
+        at_noise(fixed, 30, 30.0, 20.0, None)
+    assert at_noise(fixed, 30, 30.0, None, 1.5).network.strength == 1.5
+    assert at_noise(fixed, None, None, None, 1.0) is fixed
     told = models.at_noise_level(models.build("vresnet_feat", **SMALL), 30)
     assert at_noise(told, 30, 20.0, None, 1.5).network.sigma == 30
     assert at_noise(told, 30, 20.0, 12.0, None).network.sigma == 12

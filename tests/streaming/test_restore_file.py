@@ -2,7 +2,9 @@
 colours, times and sound are kept is tested under tests/data."""
 
 import os
+import signal
 import threading
+import time
 import tracemalloc
 from fractions import Fraction
 
@@ -13,6 +15,7 @@ from stablevid_tf.data.video import create_video, open_video
 from stablevid_tf.data.video_colour import VideoColour
 from stablevid_tf.data.video_error import VideoError
 from stablevid_tf.data.video_info import VideoInfo
+from stablevid_tf.data.video_writer import VideoWriter
 from stablevid_tf.streaming import Guard, restore_file
 
 TIMES = [0, 512, 1024, 1100, 4000, 4512, 5024]
@@ -171,6 +174,72 @@ def test_a_failure_leaves_nothing_and_no_thread(tmp_path, source, delay, name, h
         restore_file(Failing(delay(), how), source, tmp_path / name, progress=False)
     assert os.listdir(tmp_path) == ["in.mov"]
     assert threading.active_count() == threads
+
+
+def writing(monkeypatch, write):
+    """Makes `write(writer, index)` part of every call of a video's writer."""
+    before, calls = VideoWriter.write, []
+
+    def wrapped(self, *arguments):
+        calls.append(threading.current_thread())
+        write(len(calls) - 1)
+        before(self, *arguments)
+
+    monkeypatch.setattr(VideoWriter, "write", wrapped)
+    return calls
+
+
+@pytest.mark.parametrize("index", [0, 3, 6])
+@pytest.mark.parametrize("kind", [OSError, MemoryError])
+def test_a_failure_of_the_encoder(tmp_path, source, delay, monkeypatch, kind, index):
+    def fail(number):
+        if number == index:
+            raise kind("disk full")
+
+    threads = threading.active_count()
+    writing(monkeypatch, fail)
+    with pytest.raises(kind, match="disk full"):
+        restore_file(delay(), source, tmp_path / "out.mp4", progress=False)
+    assert os.listdir(tmp_path) == ["in.mov"]
+    assert threading.active_count() == threads
+
+
+def test_a_failure_of_the_decoder(tmp_path, source, delay):
+    restore_file(delay(), source, tmp_path / "frames", progress=False)
+    (tmp_path / "frames" / "00000004.png").write_bytes(b"no picture")
+    threads = threading.active_count()
+    with pytest.raises(VideoError, match=r"00000004\.png: not an image"):
+        restore_file(delay(), tmp_path / "frames", tmp_path / "out", progress=False)
+    assert sorted(os.listdir(tmp_path)) == ["frames", "in.mov"]
+    assert threading.active_count() == threads
+
+
+def test_an_interrupt_while_the_encoder_is_behind(tmp_path, source, delay, monkeypatch):
+    threads, begin = threading.active_count(), time.monotonic()
+    calls = writing(monkeypatch, lambda _: time.sleep(0.5))
+    main = threading.get_ident()
+    timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        restore_file(delay(), source, tmp_path / "out.mp4", progress=False)
+    timer.join()
+    assert os.listdir(tmp_path) == ["in.mov"]
+    assert threading.active_count() == threads
+    assert len(calls) < len(TIMES) and time.monotonic() - begin < 3
+
+
+def test_every_stage_has_its_thread(tmp_path, source, delay, monkeypatch):
+    calls, seen = writing(monkeypatch, lambda _: None), []
+
+    class Seen(delay):
+        def step(self, frame, state):
+            seen.append(threading.current_thread())
+            return super().step(frame, state)
+
+    restore_file(Seen(), source, tmp_path / "out.mp4", progress=False, threads=1)
+    assert set(seen) == {threading.current_thread()}
+    (encoder,) = set(calls)
+    assert encoder != threading.current_thread()
 
 
 def test_frames_of_two_sizes_leave_nothing(tmp_path, delay):

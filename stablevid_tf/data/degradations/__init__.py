@@ -7,6 +7,7 @@ where chance plays a part, a NumPy generator. A layer holds the settings: it giv
 """
 
 from stablevid_tf.data.degradations.bicubic_down import BicubicDown, bicubic_down
+from stablevid_tf.data.degradations.camera import Camera, camera
 from stablevid_tf.data.degradations.degradation import Degradation
 from stablevid_tf.data.degradations.gaussian_down import GaussianDown, gaussian_down
 from stablevid_tf.data.degradations.gaussian_noise import (
@@ -15,6 +16,7 @@ from stablevid_tf.data.degradations.gaussian_noise import (
 )
 from stablevid_tf.data.degradations.h264 import H264, h264
 from stablevid_tf.data.degradations.motion_blur import MotionBlur, motion_blur
+from stablevid_tf.data.degradations.one_of import OneOf
 from stablevid_tf.data.degradations.poisson_gaussian import (
     PoissonGaussian,
     poisson_gaussian,
@@ -23,12 +25,15 @@ from stablevid_tf.data.degradations.poisson_gaussian import (
 __all__ = [
     "H264",
     "BicubicDown",
+    "Camera",
     "Degradation",
     "GaussianDown",
     "GaussianNoise",
     "MotionBlur",
+    "OneOf",
     "PoissonGaussian",
     "bicubic_down",
+    "camera",
     "gaussian_down",
     "gaussian_noise",
     "h264",

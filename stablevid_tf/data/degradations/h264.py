@@ -18,8 +18,19 @@ from stablevid_tf.data.video_colour import (
     to_rgb,
 )
 
-_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")
 _RATE = 25
+# swscale halves chroma between the pixels it is made of: said in the stream
+# (chromaloc), or it is read as half a pixel further left. x265 makes its own threads
+# (pools); its weighted prediction (4.2) reads memory that it has not written.
+_ENCODERS = {
+    "h264": ("libx264", "x264-params", "chromaloc=1"),
+    "hevc": (
+        "libx265",
+        "x265-params",
+        "chromaloc=1:pools=none:frame-threads=1:no-weightp=1:log-level=none",
+    ),
+}
 
 
 def h264(clip, crf=28, preset="medium"):
@@ -53,7 +64,7 @@ def h264(clip, crf=28, preset="medium"):
             "H.264 takes RGB or grey frames of at least 16 pixels a side. "
             f"Received: a clip of shape {clip.shape}"
         )
-    frames = _decoded(_encoded(clip, crf, preset))
+    frames = coded(clip, "h264", crf, preset)
     # A grey clip stays so.
     return frames[..., :1] if clip.shape[-1] == 1 else frames
 
@@ -94,7 +105,8 @@ class H264(Degradation):
         return super().get_config() | {"crf": list(self.crf), "preset": self.preset}
 
 
-def _check(low, high, preset):
+def check_crf(low, high):
+    """Refuses what is not a range of constant rate factors."""
     whole = all(isinstance(x, int) and not isinstance(x, bool) for x in (low, high))
     if not whole or not 0 <= low <= high <= 51:
         received = low if low == high else (low, high)
@@ -102,20 +114,51 @@ def _check(low, high, preset):
             "crf is an integer from 0 (best) to 51, or (low, high). "
             f"Received: {received!r}"
         )
-    if preset not in _PRESETS:
-        raise ValueError(f"preset is one of {_PRESETS}. Received: {preset!r}")
 
 
-def _encoded(clip, crf, preset):
+def _check(low, high, preset):
+    check_crf(low, high)
+    if preset not in PRESETS:
+        raise ValueError(f"preset is one of {PRESETS}. Received: {preset!r}")
+
+
+def coded(clip, codec, crf, preset, parameters=()):
+    """A clip compressed by H.264 (x264) or HEVC (x265) and read again, unchecked.
+
+    The settings of `h264`, which hold for both: 8 bits, BT.601 in video range, 4:2:0
+    where both sides are even and 4:4:4 where not, one thread.
+
+    Args:
+        clip: [T, H, W, 3 or 1] in [0, 1].
+        codec: "h264" or "hevc".
+        crf: an integer from 0 (best) to 51. The scale depends on the codec.
+        preset: "ultrafast" to "slow".
+        parameters: further ones of the encoder, such as `["mbtree=0"]`.
+
+    Returns:
+        float32 [T, H, W, 3] in [0, 1].
+
+    Raises:
+        ValueError: PyAV was built without the encoder.
+    """
+    encoder = _ENCODERS[codec][0]
+    if encoder not in av.codecs_available:
+        raise ValueError(
+            f"This build of PyAV has no encoder {encoder}. Use another codec, or the "
+            f"wheel of PyAV on PyPI. Received: codec={codec!r}"
+        )
+    return _decoded(_encoded(clip, codec, crf, preset, parameters))
+
+
+def _encoded(clip, codec, crf, preset, parameters):
     height, width = clip.shape[1:3]
     colour = VideoColour(SMPTE170M, 1)
     file, reformatter = io.BytesIO(), VideoReformatter()
     with av.open(file, "w", format="matroska") as container:
+        encoder, option, always = _ENCODERS[codec]
         options = {"crf": str(crf), "preset": preset}
-        # swscale halves chroma between the pixels it is made of: said in the stream,
-        # or it is read as half a pixel further left.
-        options["x264-params"] = "chromaloc=1"
-        stream = container.add_stream("libx264", rate=_RATE, options=options)
+        options[option] = ":".join([always, *parameters])
+        stream = container.add_stream(encoder, rate=_RATE, options=options)
         stream.height, stream.width = height, width
         stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
         # With more threads the bits depend on how many.

@@ -1,0 +1,246 @@
+"""What the cells with convex memories have in common."""
+
+import functools
+
+from keras import ops
+
+from stablevid_tf.cells.light_flow import LightFlow
+from stablevid_tf.constraints import conv2d
+from stablevid_tf.layers.flow_warp import FlowWarp
+from stablevid_tf.layers.loop import Loop, Retention, Warp
+from stablevid_tf.layers.remember import remember
+from stablevid_tf.numerics.geometry import check_size
+
+
+class ConvexMemory:
+    """The gate, the alignment and the state of convex memories, to mix into a cell.
+
+    ```
+    q(t)   = relu(K_q * x(t))                                   what the gate looks at
+    f(t)   = LightFlow(x(t-1), x(t));    W: warp by f(t)
+    r(t)   = R sigmoid(gate([q(t), W q(t-1), |q(t) - W q(t-1)|]) + 2)
+    m_i(t) = remember(v_i(t), W m_i(t-1), r_i(t))
+    ```
+
+    `remember` is `stablevid_tf.layers.remember.remember`; it also counts frames,
+    `n_i(t)`. The state is `(x(t-1), q(t-1), n(t-1), m(t-1))`, the counters and the
+    memories of all `i` concatenated: float32 whatever the policy, because means over
+    many frames are not rounded.
+
+    The cell calls `make_memories` in its `__init__`, `recall`, `updated` and
+    `state_after` in its `call`, and says in `flow_between` how it aligns. The
+    attributes that hold weights are `flow`, `look` and `gate`.
+    """
+
+    def make_memories(
+        self, memories, width, retention, groups, gate_features, flow_features
+    ):
+        """Check the arguments and make the layers.
+
+        Args:
+            memories: how many.
+            width: channels of each.
+            retention: `R`, from 0 to below 1.
+            groups: channels of the gate for each memory; a divisor of `width`.
+            gate_features: channels of `q`.
+            flow_features: of `LightFlow`; 0 does not align the memories.
+
+        Raises:
+            ValueError: an argument is out of its range.
+        """
+        check_size("groups", groups)
+        check_size("gate_features", gate_features)
+        if width % groups:
+            raise ValueError(
+                f"`groups={groups}` does not divide the {width} channels of a memory. "
+                "Use a divisor of their number"
+            )
+        if not 0 <= retention < 1:
+            raise ValueError(
+                "retention must be at least 0 and below 1, such as 0.98. "
+                f"Received: {retention!r}"
+            )
+        self.memories = memories
+        self.memory_features = width
+        self.retention = float(retention)
+        self.groups = groups
+        self.gate_features = gate_features
+        self.flow_features = flow_features
+        self.flow = (
+            LightFlow(
+                flow_features, constraint=self.constraint, dtype=self.dtype_policy
+            )
+            if flow_features
+            else None
+        )
+        self.warp = FlowWarp("border", dtype="float32")
+        conv = functools.partial(conv2d, self.constraint, dtype=self.dtype_policy)
+        self.look = conv(gate_features, role="head", activation="relu")
+        self.gate = [
+            conv(2 * gate_features, activation="relu"),
+            conv(memories * groups),
+        ]
+
+    def flow_between(self, before, frame):
+        """The flow by which memories are warped, of two frames [B, H, W, channels]."""
+        raise NotImplementedError
+
+    def empty_state(self, frame, size):
+        """The state before the first frame, zeros.
+
+        Args:
+            frame: [B, H, W, C]; only its shape is used.
+            size: height and width of the memories.
+        """
+        batch, height, width, _ = ops.shape(frame)
+        zeros = lambda *shape: ops.zeros((batch, *shape), "float32")  # noqa: E731
+        channels = (
+            self.gate_features,
+            self.memories * self.groups,
+            self.memories * self.memory_features,
+        )
+        before = zeros(height, width, self.channels)
+        return (before, *(zeros(*size, n) for n in channels))
+
+    def ahead(self, frames, state):
+        """The flow of every frame of a clip, [B, T, H', W', 2], all at once."""
+        if self.flow is None:
+            return ()
+        frames = frames[..., : self.channels]
+        before = ops.concatenate([state[0][:, None], frames[:, :-1]], axis=1)
+        batch, time, *image = ops.shape(frames)
+        flow = self.flow_between(
+            *(ops.reshape(x, (batch * time, *image)) for x in (before, frames))
+        )
+        return (ops.reshape(flow, (batch, time, *ops.shape(flow)[1:])),)
+
+    def recall(self, seen, frame, state, flow=None):
+        """What a frame finds in the memories: `(q(t), r(t), W n(t-1), W m(t-1))`.
+
+        Args:
+            seen: what `K_q` is applied to.
+            frame: [B, H, W, channels], float32.
+            state: before the frame.
+            flow: of `ahead`, if it was computed.
+        """
+        before, looked, count, memory = state
+        look = ops.cast(self.look(seen), "float32")
+        if self.flow is not None:
+            flow = self.flow_between(before, frame) if flow is None else flow
+            carried = self.warp(ops.concatenate([looked, count, memory], axis=-1), flow)
+            first = self.gate_features
+            second = first + self.memories * self.groups
+            looked, count, memory = (
+                carried[..., :first],
+                carried[..., first:second],
+                carried[..., second:],
+            )
+        return look, self._retention(look, looked), count, memory
+
+    def _retention(self, look, looked):
+        x = ops.concatenate([look, looked, ops.abs(look - looked)], axis=-1)
+        for conv in self.gate:
+            x = conv(x)
+        # Untrained, a memory keeps most of what it holds.
+        return self.retention * ops.sigmoid(ops.cast(x, "float32") + 2.0)
+
+    def updated(self, index, value, recalled):
+        """`(m_i(t), n_i(t), a_i(t))` of memory `index`, as `remember` gives them."""
+        _, retention, count, memory = recalled
+        return remember(
+            ops.cast(value, "float32"),
+            _part(memory, index, self.memory_features),
+            _part(count, index, self.groups),
+            _part(retention, index, self.groups),
+        )
+
+    def gates_of_clip(self, seen, frames):
+        """`(r, f)` of every frame of a clip, from zero states: lists, one a frame.
+
+        Args:
+            seen: what `K_q` is applied to, of all frames, [B T, ...].
+            frames: [B, T, H, W, channels], float32.
+        """
+        look = ops.cast(self.look(seen), "float32")
+        looked = folded(_later(unfolded(look, frames)))
+        flows = [None] * frames.shape[1]
+        if self.flow is not None:
+            flow = self.flow_between(folded(_later(frames)), folded(frames))
+            looked = self.warp(looked, flow)
+            flows = ops.unstack(unfolded(flow, frames), axis=1)
+        retention = self._retention(look, looked)
+        return ops.unstack(unfolded(retention, frames), axis=1), flows
+
+    def memory_of_clip(self, index, values, gates):
+        """`(m_i, a_i)` of every frame of a clip, [B T, ...], from the zero state.
+
+        Args:
+            index: `i`.
+            values: `v_i` of all frames, [B T, ...], float32.
+            gates: of `gates_of_clip`.
+        """
+        retentions, flows = gates
+        batch, time = ops.shape(retentions[0])[0], len(retentions)
+        values = ops.reshape(values, (batch, time, *ops.shape(values)[1:]))
+        values = ops.unstack(values, axis=1)
+        memory = ops.zeros_like(values[0])
+        count = ops.zeros_like(_part(retentions[0], index, self.groups))
+        kept, weights = [], []
+        for value, retention, flow in zip(values, retentions, flows, strict=True):
+            if flow is not None:
+                carried = self.warp(ops.concatenate([count, memory], axis=-1), flow)
+                count, memory = carried[..., : self.groups], carried[..., self.groups :]
+            retention = _part(retention, index, self.groups)
+            memory, count, weight = remember(value, memory, count, retention)
+            kept.append(memory)
+            weights.append(weight)
+        return tuple(folded(ops.stack(each, axis=1)) for each in (kept, weights))
+
+    def state_after(self, frame, recalled, updates):
+        """The state after a frame.
+
+        Args:
+            frame: [B, H, W, channels], float32.
+            recalled: of `recall`.
+            updates: of `updated`, one for each memory.
+        """
+        memories, counts, _ = zip(*updates, strict=True)
+        after = (ops.concatenate(each, axis=-1) for each in (counts, memories))
+        return (frame, recalled[0], *after)
+
+    def loops(self):
+        """The counters, then one loop a memory, each of gain `R`."""
+        path = (Retention(self.retention),)
+        if self.flow is not None:
+            path = (Warp(), *path)
+        names = ["count", *(f"memory {i}" for i in range(self.memories))]
+        return [Loop(name, None, path, enters=False) for name in names]
+
+    def get_config(self):
+        return super().get_config() | {
+            "retention": self.retention,
+            "groups": self.groups,
+            "gate_features": self.gate_features,
+            "flow_features": self.flow_features,
+        }
+
+
+def _part(x, index, width):
+    return x[..., index * width : (index + 1) * width]
+
+
+def folded(x):
+    """[B, T, ...] -> [B T, ...]."""
+    batch, time, *rest = ops.shape(x)
+    return ops.reshape(x, (batch * time, *rest))
+
+
+def unfolded(x, like):
+    """[B T, ...] -> [B, T, ...], the leading axes of `like`."""
+    batch, time, *_ = ops.shape(like)
+    return ops.reshape(x, (batch, time, *ops.shape(x)[1:]))
+
+
+def _later(x):
+    """[B, T, ...] one frame later; zeros first."""
+    return ops.concatenate([ops.zeros_like(x[:, :1]), x[:, :-1]], axis=1)

@@ -1,0 +1,42 @@
+"""How long a restoration takes."""
+
+import time
+
+
+def timed(images, count, say):
+    """Passes images on, and calls `say` once with the seconds per image.
+
+    Args:
+        images: iterable.
+        count: int; the time is that of so many images after the first one, whose time
+            includes the compilation of the model.
+        say: function of a float.
+
+    Yields:
+        The items of `images`.
+    """
+    for index, image in enumerate(images):
+        if index == 0:
+            begin = time.perf_counter()
+        elif index == count:
+            say((time.perf_counter() - begin) / count)
+        yield image
+
+
+def expected_time(seconds, frames):
+    """The expected time in words.
+
+    Args:
+        seconds: per frame.
+        frames: int, how many there are; None: unknown.
+
+    Example:
+        >>> from stablevid_tf.streaming.expected_time import expected_time
+        >>> expected_time(7.52, 1500)
+        'about 7.5 s per frame, about 188 minutes'
+    """
+    words = f"about {seconds:.{1 if seconds >= 1 else 2}f} s per frame"
+    if frames is None:
+        return words
+    minutes = max(1, round(seconds * frames / 60))
+    return f"{words}, about {minutes} minute{'s' if minutes > 1 else ''}"
