@@ -31,10 +31,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from stablevid_tf.cli.load_model import load_model, noise_of
-from stablevid_tf.cli.noise import at_noise, measured_noise, takes_level
+from stablevid_tf.cli.no_chatter import no_chatter
 from stablevid_tf.cli.restore import ANY_NOISE
 from stablevid_tf.data import VideoFrame, VideoInfo, create_video, open_video
 from stablevid_tf.data.video_colour import BT709, VideoColour
+
+with no_chatter():  # TensorFlow, as it is imported
+    from stablevid_tf.cli.noise import at_noise, measured_noise, takes_level
 
 # The model unless said, and the noise it is for; for other noise ANY_NOISE.
 MODEL, TRAINED_SIGMA = "vresnet_feat_srnc", 30.0

@@ -161,8 +161,8 @@ def memory_unet(weights, frame, state=None, scale=1):
     padded = witness_flow.reflected(frame, 16)
     small = witness_flow.space_to_depth(padded, 2)
     if state is None:
-        width = 4 * channels + weights["values"][0][0].shape[-1]
-        state = empty(weights, frame.shape, small.shape[1:3], width)
+        held = 4 * channels + weights["values"][0][0].shape[-1]
+        state = empty(weights, frame.shape, small.shape[1:3], held)
     flow = None
     if weights["flow"] is not None:
         before = witness_flow.reflected(state[0], 16)

@@ -89,7 +89,7 @@ class TfdsClips(ClipDataset):
                     f"size must be a multiple of the scale, and the scale be one. "
                     f"Received: size={self.size}, scales {sorted(scales)}"
                 )
-        return [videos[place] for place in large]
+        return [names[place] for place in large], [videos[place] for place in large]
 
     def __getitem__(self, index):
         if not self._pairs:

@@ -2,6 +2,7 @@ import argparse
 import collections
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -47,6 +48,7 @@ class Recipe:
             Without `--photos` all are videos.
         flow: the model's cell has a flow network, `cell.flow`, that may start from
             weights of its own.
+        arguments: the command line, a list of words. Default: the program's.
 
     Example:
         >>> from stablevid_tf.training import Recipe
@@ -65,6 +67,7 @@ class Recipe:
         shares=None,
         mix=(0.70, 0.22, 0.08),
         flow=False,
+        arguments=None,
     ):
         parser = argparse.ArgumentParser(description=doc.strip().splitlines()[0])
         add = parser.add_argument
@@ -80,7 +83,7 @@ class Recipe:
         if flow:
             add("--flow", help="weights of examples/train_flow.py to start from")
         add("--stop-at", type=int, help="step to stop at; the schedule is not changed")
-        self.args = args = parser.parse_args()
+        self.args = args = parser.parse_args(arguments)
         last = args.steps if args.stop_at is None else args.stop_at
         if args.steps < _WARM_UP or args.steps % _EPOCH:
             parser.error(
@@ -147,7 +150,7 @@ class Recipe:
         if getattr(args, "flow", None):
             flow = FlowModel(model.cell.flow)
             flow.build((None, None, None, None, model.channels))
-            flow.load_weights(args.flow)
+            _load(flow, args.flow)
         if args.weights:
             start(model, args.weights)
         warm_up = min(_WARM_UP, args.steps // 2)
@@ -187,13 +190,25 @@ def start(model, path):
     if not model.built:
         model.build()
     try:
-        model.load_weights(path)
+        _load(model, path)
     except ValueError:
         if not hasattr(model, "fold"):
             raise
         folded = model.fold()
-        folded.load_weights(path)
+        _load(folded, path)
         model.adopt(folded)
+
+
+def _load(model, path):
+    with warnings.catch_warnings():
+        # Keras passes over whole parts that a file lacks.
+        warnings.filterwarnings("error", "Skipping nested container")
+        try:
+            model.load_weights(path)
+        except UserWarning as error:
+            raise ValueError(
+                f"{path} holds weights of another architecture: {error}"
+            ) from error
 
 
 def _run_folder():
@@ -217,4 +232,10 @@ class _Shifted(keras.optimizers.schedules.LearningRateSchedule):
         return rate * keras.ops.minimum(1.0, keras.ops.cast(step, "float32") / _WARM_UP)
 
     def get_config(self):
-        return {"schedule": self.schedule, "first": self.first}
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "first": self.first}
+
+    @classmethod
+    def from_config(cls, config):
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["first"])

@@ -172,5 +172,5 @@ def test_batch_normalisation_cannot_be_held():
 
 def test_dampening_is_refused_where_the_state_enters_by_a_skip():
     for name in ("ifi_rnn", "lstm"):
-        with pytest.raises(ValueError, match="hidden state enters not by one"):
+        with pytest.raises(ValueError, match="state of 'hidden state' also enters"):
             models.dampened(build(name), 0.5)

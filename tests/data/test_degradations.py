@@ -300,7 +300,7 @@ def test_each_is_drawn_as_often_as_its_weight_says(random):
 
 
 def test_it_degrades_as_the_one_that_was_drawn():
-    one, other = MotionBlur(window=3), MotionBlur(window=3, gamma=1.0)
+    one, other = MotionBlur(window=3), MotionBlur(window=3, gamma=3.0)
     either = OneOf([one, other])
     assert either.frames_needed(5) == one.frames_needed(5) == 7
     scene = clip(7)

@@ -18,6 +18,7 @@ from stablevid_tf import cells, layers
 LARGE = {
     *("BasicVSR", "DBDNet", "FastDVDnet", "FRVSR", "GRU", "IFIRNN", "LSTM", "RDBN"),
     *("ATB", "IRM", "RLSPSuperResolution", "SelfEnsembleClip", "STRCNN"),
+    *("MemoryUNet", "StrengthClip"),
 }
 # Abstract: their subclasses are checked.
 ABSTRACT = {
@@ -101,6 +102,26 @@ def batch_norm_stage(name=None, dtype=None):
     return layers.BatchNormStage(
         conv(dtype=dtype), constrained(dtype=dtype), name=name, dtype=dtype
     )
+
+
+def u_stage(name=None, dtype=None):
+    def make(filters, kernel_size, **kwargs):
+        return keras.layers.Conv2D(
+            filters, kernel_size, padding="same", dtype=dtype, **kwargs
+        )
+
+    return layers.UStage((4, 6), (1, 1), make, name=name, dtype=dtype)
+
+
+def memory_unet(**kwargs):
+    small = {"memory_features": 14, "groups": 2, "gate_features": 4, "flow_features": 4}
+    return cells.MemoryUNet((4, 4), (1, 1), refine=1, **small, **kwargs)
+
+
+def halved(channels, seed=0):
+    """Maps half the size of `images`, padded to sixteen pixels."""
+    random = np.random.default_rng(seed)
+    return random.random((2, 8, 8, channels), dtype="float32")
 
 
 def small(channels, seed=0):
@@ -272,6 +293,18 @@ CASES = {
             lambda: [images(3) / 255, (images(4), images(3) / 255)],
         )
     ],
+    "MemoryCell": [
+        (
+            cell(cells.MemoryCell, groups=2, gate_features=4),
+            lambda: [images(3), (images(3, 1), images(4), images(4), images(8))],
+        )
+    ],
+    "MemoryUNet": [
+        (
+            memory_unet,
+            lambda: [images(3), (images(3, 1), halved(4), halved(4), halved(28))],
+        )
+    ],
     "ShiftCell": [(cell(cells.ShiftCell), lambda: [images(3), (images(4), images(4))])],
     "WDVR2D": [
         (
@@ -291,6 +324,22 @@ CASES = {
             lambda: [images(3), ()],
         )
     ],
+    "StrengthCell": [
+        (
+            lambda dtype=None, **kw: cells.StrengthCell(
+                cells.FrameCell(features=4, stages=1, dtype=dtype), 0.5, **kw
+            ),
+            lambda: [images(3), (images(3, 1),)],
+        )
+    ],
+    "StrengthClip": [
+        (
+            lambda dtype=None, **kw: cells.StrengthClip(
+                cells.BiRLSP(features=4, stages=1, dtype=dtype), 1.5, **kw
+            ),
+            lambda: [clip(3)],
+        )
+    ],
     "SelfEnsembleCell": [
         (
             lambda dtype=None, **kw: cells.SelfEnsembleCell(
@@ -306,6 +355,13 @@ CASES = {
                 cells.BiRLSP(features=4, stages=1, dtype=dtype), **kw
             ),
             lambda: [clip(3)],
+        )
+    ],
+    "UStage": [(u_stage, lambda: [images(4)])],
+    "LightFlow": [
+        (
+            lambda **kw: cells.LightFlow(features=6, levels=2, **kw),
+            lambda: [images(3), images(3, 1)],
         )
     ],
     "FNet": [

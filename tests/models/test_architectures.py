@@ -18,6 +18,8 @@ COUNTS = {
     "vresnet_frame": 374_531,
     "vdncnn_feat": 741_443,
     "vresnet_feat": 557_123,
+    "vdncnn_memory": 820_467,
+    "vresnet_memory": 603_787,
     "vdncnn_rlsp": 409_667,
     "vresnet_rlsp": 409_667,
     "vdncnn_single_mf3": 376_259,
@@ -29,6 +31,8 @@ COUNTS = {
     "vdncnn_birlsp": 817_539,
     "vresnet_birlsp": 817_539,
     "dbdnet": 964_712,
+    # This project's own.
+    "memory_unet": 1_932_408,
     "mobile_rrn": 35_664,
     "mrvsr": 1_209_360,
     "rlsp": 282_128,
@@ -126,6 +130,34 @@ def test_the_counts_of_the_add_ons_follow_from_their_layer_lists():
     assert COUNTS["gru"] == lstm + square(5, 80, 60) + to_hidden
 
 
+def test_the_counts_of_convex_memories_follow_from_their_layer_lists():
+    def square(k, cin, cout):
+        return k * k * cin * cout + cout
+
+    def gates(seen, memories):
+        return conv(seen, 16) + conv(48, 32) + conv(32, 8 * memories)
+
+    f = 64
+    # In place of a stage's state its memory, and a 1x1 convolution into it.
+    memories = 5 * square(1, f, f) + gates(3, 5)
+    assert COUNTS["vresnet_memory"] == COUNTS["vresnet_feat"] + memories
+    memories = 10 * square(1, f, f) + gates(3, 10)
+    assert COUNTS["vdncnn_memory"] == COUNTS["vdncnn_feat"] + memories
+    # Two frames, a flow and 25 shifts at three levels; one shift at the finest.
+    seen = [3 + 3 + 2 + shifts for shifts in (25, 25, 25, 1)]
+    flow = sum(conv(c, 24) + 2 * conv(24, 24) + conv(24, 2) for c in seen)
+    # Frames are 12 channels at half resolution; the first memory holds them too.
+    fuse = conv(12 + 48 + 8, 64) + conv(64 + 48 + 8, 64)
+    values = conv(12, 48 - 12) + conv(64, 48)
+    # Two convolutions a block: 1 + 1 and 2 + 2 down and up, 2 at the bottom, 2 after.
+    blocks = 4 * conv(64, 64) + 8 * conv(96, 96) + 4 * conv(128, 128)
+    blocks += 4 * conv(64, 64)
+    down = square(2, 64, 96) + square(2, 96, 128)
+    up = square(1, 96, 4 * 64) + square(1, 128, 4 * 96)
+    body = flow + gates(12, 2) + values + fuse + blocks + down + up
+    assert COUNTS["memory_unet"] == body + conv(64, 12)
+
+
 def test_constraints_add_no_trainable_parameter():
     count = models.build("vresnet_feat", features=8, blocks=2).count_params()
     for constraint in (
@@ -158,7 +190,7 @@ def test_every_name_builds_and_says_what_it_is():
     for base in ("ifi_rnn", "strcnn", "rdbn", "gru", "lstm"):
         assert {base + suffix for suffix in add_ons} <= published
     assert {f"wdvr3d_{design}" for design in ("iai", "ias", "stas", "tsas")} < published
-    assert len(names) == 2 * 6 * 3 + len(published)
+    assert len(names) == 2 * 7 * 3 + len(published)
     for name in set(names) - published:
         stages = "depth" if name.startswith("vdncnn") else "blocks"
         model = models.build(name, features=4, **{stages: 1})

@@ -34,7 +34,7 @@ BACKBONES = {
         1.5e-3 if window == "_mf7" else 3e-3,
     )
     for backbone, stages, count in (("vdncnn", "depth", 3), ("vresnet", "blocks", 2))
-    for recurrence in ("single", "frame", "feat", "rlsp", "shift", "birlsp")
+    for recurrence in ("single", "frame", "feat", "memory", "rlsp", "shift", "birlsp")
     for window in ("", "_mf3", "_mf7")
 }
 SMALL = BACKBONES | {
@@ -61,6 +61,18 @@ WDVR = {
 SMALL |= DEBLURRING | WDVR
 SMALL |= {
     "basicvsr": ({"features": 12, "blocks": 2, "levels": 2}, 100, 3e-3),
+    "memory_unet": (
+        {
+            "features": (16, 16),
+            "blocks": (1, 1),
+            "memory_features": 20,
+            "groups": 4,
+            "gate_features": 4,
+            "flow_features": 0,
+        },
+        200,
+        3e-3,
+    ),
     "fastdvdnet": ({"features": 8, "frame_features": 8}, 150, 1e-2),
     "frvsr": (
         {"features": 12, "blocks": 2, "flow_features": 4, "warp_loss": 0.0},

@@ -42,6 +42,7 @@ for words in json.loads(sys.argv[1]):
     held = SRNC(1.0, 0.5, frame_size=8)
     model = models.build("vresnet_feat", features=4, blocks=1, constraint=held)
     given.fit(model, given.clips(frames=2, size=8, sigma=30))
+    given.run.close()
 """
 
 
@@ -141,7 +142,7 @@ def test_the_schedule(monkeypatch, tmp_path, steps, warm_up, first):
             rate = 0.5 * (0.99 * wave + 0.01)
         wanted.append(rate * min(1, step / 200) if first else rate)
     np.testing.assert_allclose(rates, wanted, rtol=1e-5, atol=1e-8)
-    assert model.optimizer.use_ema and max(wanted) > 0.1
+    assert model.optimizer.use_ema and max(wanted) > 0.05
     given.run.close()
 
 
@@ -193,10 +194,13 @@ def test_weights_to_start_from(tmp_path):
         wanted = model.fold() if name == "folded" else model
         np.testing.assert_allclose(other(frames), wanted(frames), atol=1e-5)
     wide = models.build("vresnet_feat", features=8, blocks=1)
-    for model in (wide, FlowModel(LightFlow(4, levels=2))):
-        model.build((None, None, None, None, 3))
-        with pytest.raises(ValueError):
-            start(model, tmp_path / "folded.weights.h5")
+    with pytest.raises(ValueError, match="expected"):
+        start(wide, tmp_path / "folded.weights.h5")
+    # What a file lacks altogether Keras passes over.
+    flow = FlowModel(LightFlow(4, levels=2))
+    flow.build((None, None, None, None, 3))
+    with pytest.raises(ValueError, match=r"folded.*another architecture.*flow"):
+        start(flow, tmp_path / "folded.weights.h5")
 
 
 def test_a_flow_to_start_from(monkeypatch, tmp_path):

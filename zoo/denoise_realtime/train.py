@@ -11,7 +11,7 @@ from stablevid_tf.data.degradations import H264, Camera, GaussianNoise, OneOf
 from stablevid_tf.training import Recipe
 
 recipe = Recipe(
-    __doc__, steps=3600, rate=1e-3, shares={"bbb_": 6, "asl_": 2}, flow=True
+    __doc__, steps=2600, rate=1e-3, shares={"bbb_": 6, "asl_": 2}, flow=True
 )
 noise = OneOf([GaussianNoise(sigma=(0, 55)), Camera(), H264(crf=(8, 24))], [9, 9, 1])
 model = models.build(
