@@ -73,7 +73,7 @@ class ConvexMemory:
             if flow_features
             else None
         )
-        self.warp = FlowWarp("border", dtype="float32")
+        self.warp = FlowWarp("border", dtype="float32") if flow_features else None
         conv = functools.partial(conv2d, self.constraint, dtype=self.dtype_policy)
         self.look = conv(gate_features, role="head", activation="relu")
         self.gate = [
