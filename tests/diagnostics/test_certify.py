@@ -3,8 +3,9 @@
 Tested: gains and G against NumPy, from norms on a fine frequency grid; e(t) <= G e(t-1)
 at every frame for perturbations of the state drawn at random and found by gradient
 ascent, and a case where it is reached; the verdict just below and above gain 1; which
-convolution stands in the way; warps in the infinity norm; folded, bare, half-precision,
-clip and foreign models; what cannot be proved says so; nothing measured is changed.
+convolution stands in the way; warps in the infinity norm; loops without a convolution;
+folded, bare, half-precision, clip and foreign models; what cannot be proved says so;
+nothing measured is changed.
 Not tested: cells that declare their loops wrongly (tests/cells holds ours to theirs).
 """
 
@@ -19,7 +20,15 @@ from keras import ops
 from stablevid_tf import backend, cells, models
 from stablevid_tf.constraints import SRNC
 from stablevid_tf.diagnostics import certify
-from stablevid_tf.layers.loop import ConvSlice, Loop, Residual, Warp
+from stablevid_tf.layers.loop import (
+    ConvSlice,
+    Lipschitz,
+    Loop,
+    Residual,
+    Retention,
+    Warp,
+)
+from stablevid_tf.models import dampened
 
 FEATURES, SIZE = 4, 8
 STAGES = {"vdncnn": "depth", "vresnet": "blocks"}
@@ -311,6 +320,44 @@ def test_in_the_spectral_norm_a_warp_may_grow():
     _, (after,) = models.RecurrentRestorer(cell).step(frame, (state,))
     assert np.linalg.norm(after) == pytest.approx(0.5 * SIZE * np.linalg.norm(state))
     assert certify(cell).contraction == pytest.approx(0.5)
+
+
+class EchoCell(cells.RecurrentVideoCell):
+    """``h(t) = frame + c h(t-1)``: no convolution at all."""
+
+    def __init__(self, term, constant, **kwargs):
+        super().__init__(**kwargs)
+        self.term, self.constant = term, constant
+
+    def initial_state(self, frame):
+        return (self.zeros(frame, 3),)
+
+    def call(self, frames, state):
+        x = frames + self.constant * state[0]
+        return x, (x,)
+
+    def loops(self):
+        return [Loop("echo", None, (self.term,))]
+
+
+@pytest.mark.parametrize("term", [Retention(0.75), Lipschitz(0.75)])
+def test_a_loop_without_a_convolution(term):
+    cell = EchoCell(term, 0.75)
+    found = certify(cell)
+    assert found.certified and found.norm == "spectral"
+    assert found.contraction == 0.75
+    (bound,) = found.loops
+    assert (bound.factors, bound.worst) == ((), None)
+    # One loop is a matrix of one number.
+    np.testing.assert_array_equal(found.matrix, [[0.75]])
+    with pytest.raises(ValueError, match="cannot be dampened: the state of 'echo'"):
+        dampened(models.RecurrentRestorer(cell), 0.5)
+
+
+def test_a_loop_without_a_convolution_that_grows():
+    found = certify(EchoCell(Lipschitz(1.5), 1.5))
+    assert not found.certified and found.contraction is None
+    assert "largest bound is 1.500 (echo). " in found.summary()
 
 
 # --------------------------------------------------------------- kinds of models

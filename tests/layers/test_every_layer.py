@@ -18,7 +18,7 @@ from stablevid_tf import cells, layers
 LARGE = {
     *("BasicVSR", "DBDNet", "FastDVDnet", "FRVSR", "GRU", "IFIRNN", "LSTM", "RDBN"),
     *("ATB", "IRM", "RLSPSuperResolution", "SelfEnsembleClip", "STRCNN"),
-    *("MemoryUNet", "StrengthClip"),
+    *("LightFlow", "MemoryCell", "MemoryUNet", "StrengthClip", "UStage"),
 }
 # Abstract: their subclasses are checked.
 ABSTRACT = {

@@ -3,9 +3,9 @@
 Tested: the equations, groups and scalars; the mean of all frames and the last frame as
 limits; bounds: two memories contract by R or more, counters and weights keep below
 theirs, nothing exceeds what was seen; a small U-Net against the equations, its sizes,
-its convolutions' roles and what it refuses.
-Not tested: the networks around them (tests/cells/test_memory.py); UStage's
-configuration and saving (test_every_layer.py).
+its convolutions' roles, its configuration and what it refuses.
+Not tested: the networks around them (tests/cells/test_memory.py); saving a UStage
+(test_every_layer.py).
 """
 
 import keras
@@ -110,6 +110,17 @@ def test_u_stage_against_numpy(random, widths, blocks):
         assert np.abs(stage(x) - wanted).max() > 0.01
     # Float32 through up to a dozen convolutions.
     np.testing.assert_allclose(found, wanted, atol=2e-5 * np.abs(wanted).max())
+
+
+def test_the_configuration_of_a_u_stage(random):
+    stage, x = UStage((4, 6), (1, 2), plain), maps(random, 4, height=4, width=4)
+    wanted = stage(x)
+    twin = UStage.from_config(stage.get_config())
+    twin(x)
+    assert [c.filters for c in twin.convs] == [c.filters for c in stage.convs]
+    assert (twin.widths, twin.blocks) == ((4, 6), (1, 2))
+    twin.set_weights(stage.get_weights())
+    np.testing.assert_array_equal(twin(x), wanted)
 
 
 def test_u_stage_asks_for_its_convolutions():

@@ -39,8 +39,8 @@ recipe._EPOCH, recipe._WARM_UP = 2, 4
 for words in json.loads(sys.argv[1]):
     sys.argv[1:] = words
     given = Recipe("Trains a tiny denoiser.", steps=8, rate=1e-2, batch=2)
-    held = SRNC(1.0, 0.5, frame_size=8)
-    model = models.build("vresnet_feat", features=4, blocks=1, constraint=held)
+    held = SRNC(1.0, 0.5, where="body", frame_size=8)
+    model = models.build("vdncnn_feat", features=4, depth=1, constraint=held)
     given.fit(model, given.clips(frames=2, size=8, sigma=30))
     given.run.close()
 """
@@ -70,7 +70,7 @@ def recipe(monkeypatch, tmp_path, *words, doc="Trains a model.\n\nMore.", **opti
 
 
 def weights_of(path):
-    model = models.build("vresnet_feat", features=4, blocks=1)
+    model = models.build("vdncnn_feat", features=4, depth=1)
     model.load_weights(path)
     return model.get_weights()
 
@@ -181,7 +181,7 @@ def test_how_often_recordings_and_photographs_are_drawn(source, monkeypatch, tmp
 
 def test_weights_to_start_from(tmp_path):
     arguments = {"features": 4, "blocks": 1}
-    held = SRNC(1.0, 0.5, frame_size=8)
+    held = SRNC(1.0, 0.5, where="body", frame_size=8)
     model = models.build("vresnet_feat", constraint=held, **arguments)
     model.save_weights(tmp_path / "own.weights.h5")
     model.fold().save_weights(tmp_path / "folded.weights.h5")
