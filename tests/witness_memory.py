@@ -177,7 +177,6 @@ def memory_unet(weights, frame, state=None, scale=1):
             seen = np.concatenate([small, seen], -1)
         memory, weight = held.update(i, seen)
         x = witness.conv(np.concatenate([x, memory, weight], -1), *fuse)
-        x = witness.relu(x)
         if i == 0:
             x = u_stage(weights["body"], x)
         else:

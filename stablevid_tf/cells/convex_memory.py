@@ -155,21 +155,27 @@ class ConvexMemory:
         )
 
     def gates_of_clip(self, seen, frames):
-        """`(r, f)` of every frame of a clip, from zero states: lists, one a frame.
+        """`(r, f)` of every frame of a clip but the first, which finds nothing.
 
         Args:
             seen: what `K_q` is applied to, of all frames, [B T, ...].
             frames: [B, T, H, W, channels], float32.
+
+        Returns:
+            Two lists of T - 1, the second of None without alignment.
         """
-        look = ops.cast(self.look(seen), "float32")
-        looked = folded(_later(unfolded(look, frames)))
-        flows = [None] * frames.shape[1]
+        if frames.shape[1] == 1:
+            return [], []
+        looks = unfolded(ops.cast(self.look(seen), "float32"), frames)
+        look, looked = folded(looks[:, 1:]), folded(looks[:, :-1])
+        before, after = frames[:, :-1], frames[:, 1:]
+        flows = [None] * after.shape[1]
         if self.flow is not None:
-            flow = self.flow_between(folded(_later(frames)), folded(frames))
+            flow = self.flow_between(folded(before), folded(after))
             looked = self.warp(looked, flow)
-            flows = ops.unstack(unfolded(flow, frames), axis=1)
+            flows = ops.unstack(unfolded(flow, after), axis=1)
         retention = self._retention(look, looked)
-        return ops.unstack(unfolded(retention, frames), axis=1), flows
+        return ops.unstack(unfolded(retention, after), axis=1), flows
 
     def memory_of_clip(self, index, values, gates):
         """`(m_i, a_i)` of every frame of a clip, [B T, ...], from the zero state.
@@ -180,12 +186,14 @@ class ConvexMemory:
             gates: of `gates_of_clip`.
         """
         retentions, flows = gates
-        batch, time = ops.shape(retentions[0])[0], len(retentions)
-        values = ops.reshape(values, (batch, time, *ops.shape(values)[1:]))
-        values = ops.unstack(values, axis=1)
-        memory = ops.zeros_like(values[0])
-        count = ops.zeros_like(_part(retentions[0], index, self.groups))
-        kept, weights = [], []
+        time = len(retentions) + 1
+        batch, *shape = ops.shape(values)
+        values = ops.reshape(values, (batch // time, time, *shape))
+        memory, *values = ops.unstack(values, axis=1)
+        # The first frame: its memory is what it was given, of weight 0.
+        weight = ops.zeros_like(memory[..., : self.groups])
+        count = ops.ones_like(weight)
+        kept, weights = [memory], [weight]
         for value, retention, flow in zip(values, retentions, flows, strict=True):
             if flow is not None:
                 carried = self.warp(ops.concatenate([count, memory], axis=-1), flow)
@@ -239,8 +247,3 @@ def unfolded(x, like):
     """[B T, ...] -> [B, T, ...], the leading axes of `like`."""
     batch, time, *_ = ops.shape(like)
     return ops.reshape(x, (batch, time, *ops.shape(x)[1:]))
-
-
-def _later(x):
-    """[B, T, ...] one frame later; zeros first."""
-    return ops.concatenate([ops.zeros_like(x[:, :1]), x[:, :-1]], axis=1)

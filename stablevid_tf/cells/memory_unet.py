@@ -8,7 +8,7 @@ from stablevid_tf.layers import bilinear
 from stablevid_tf.layers.pixel_shuffle import depth_to_space, space_to_depth
 from stablevid_tf.layers.reflect import reflect_to_multiple
 from stablevid_tf.layers.residual_stage import ResidualStage
-from stablevid_tf.layers.u_stage import UStage
+from stablevid_tf.layers.u_stage import UStage, near_zero
 from stablevid_tf.numerics.geometry import check_size
 
 # Sides of frames are padded to multiples of this.
@@ -25,9 +25,9 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
     f(t) = LightFlow(x(t-1), x(t));    W: warp by f(t)
     r(t) = R sigmoid(gate([q(t), W q(t-1), |q(t) - W q(t-1)|])) of frames alone
     m_1  = remember([s, K_1 * s], W m_1(t-1), r(t))             means of noisy frames
-    u    = U-Net(relu(K_a * [s, m_1, a_1]))
+    u    = U-Net(K_a * [s, m_1, a_1])
     m_2  = remember(K_2 * u, W m_2(t-1), r(t))                  means of restored ones
-    z    = blocks(relu(K_b * [u, m_2, a_2]))
+    z    = blocks(K_b * [u, m_2, a_2])
     y(t) = depth_to_space(M s + K_out * z, 2)                   M s: that part of m_1
     ```
 
@@ -124,9 +124,7 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
             for i in range(self.memories)
         ]
         self.fuse = [
-            self._conv(
-                self.features[0], role="body" if i else "head", activation="relu"
-            )
+            self._conv(self.features[0], role="body" if i else "head")
             for i in range(self.memories)
         ]
         self.body = UStage(
@@ -135,17 +133,16 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
         self.refiners = [
             ResidualStage(
                 self._conv(self.features[0]),
-                self._conv(self.features[0]),
+                self._conv(self.features[0], kernel_initializer=near_zero()),
                 dtype=self.dtype_policy,
             )
             for _ in range(refine)
         ]
         # Untrained, the network gives its frame back.
-        small = keras.initializers.VarianceScaling(1e-4)
         self.tail = self._conv(
             self.channels * (2 * self.scale) ** 2,
             role="tail",
-            kernel_initializer=small,
+            kernel_initializer=near_zero(1e-4),
         )
 
     def _conv(self, filters, kernel_size=3, role="body", **kwargs):

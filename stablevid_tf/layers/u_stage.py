@@ -18,6 +18,10 @@ class UStage(keras.layers.Layer):
     Additive skips as in Tassano et al., "FastDVDnet", 2020; widths that grow where
     maps shrink as in Ronneberger et al., "U-Net", 2015.
 
+    Every branch that is added (`K2`, `up`) starts near zero. Otherwise the coarse
+    levels, which disturb the output of an untrained network, are switched off in the
+    first steps of training, and stay so.
+
     Args:
         widths: channels at each resolution, finest first.
         blocks: residual blocks at each resolution, on the way down and (but for the
@@ -38,7 +42,11 @@ class UStage(keras.layers.Layer):
 
         def residual(width, count):
             return [
-                ResidualStage(conv(width, 3), conv(width, 3), dtype=self.dtype_policy)
+                ResidualStage(
+                    conv(width, 3),
+                    conv(width, 3, kernel_initializer=near_zero()),
+                    dtype=self.dtype_policy,
+                )
                 for _ in range(count)
             ]
 
@@ -46,7 +54,10 @@ class UStage(keras.layers.Layer):
         self.encoders = [residual(*size) for size in sizes]
         self.decoders = [residual(*size) for size in sizes[:-1]]
         self.downs = [conv(width, 2, strides=2) for width in self.widths[1:]]
-        self.ups = [conv(4 * width, 1) for width in self.widths[:-1]]
+        self.ups = [
+            conv(4 * width, 1, kernel_initializer=near_zero())
+            for width in self.widths[:-1]
+        ]
 
     def build(self, x_shape):
         space = (None, None, None)
@@ -98,3 +109,8 @@ class UStage(keras.layers.Layer):
         config = dict(config)
         convs = map(keras.saving.deserialize_keras_object, config.pop("convs"))
         return cls(conv=lambda *_, **__: next(convs), **config)
+
+
+def near_zero(scale=1e-6):
+    """An initialiser whose variance is `scale` divided by the number of inputs."""
+    return keras.initializers.VarianceScaling(scale)

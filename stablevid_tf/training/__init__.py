@@ -4,6 +4,7 @@ from stablevid_tf.training.averaged_weights import AveragedWeights
 from stablevid_tf.training.carry_state import CarryState
 from stablevid_tf.training.flow_model import FlowModel
 from stablevid_tf.training.learning_curve import LearningCurve
+from stablevid_tf.training.muon import Muon
 from stablevid_tf.training.non_finite_guard import NonFiniteGuard
 from stablevid_tf.training.pibptt import PIBPTT
 from stablevid_tf.training.random_init import RandomInit
@@ -20,6 +21,7 @@ __all__ = [
     "CarryState",
     "FlowModel",
     "LearningCurve",
+    "Muon",
     "NonFiniteGuard",
     "RandomInit",
     "Recipe",

@@ -13,6 +13,7 @@ from stablevid_tf.losses import Charbonnier
 from stablevid_tf.metrics import PSNR
 from stablevid_tf.training.averaged_weights import AveragedWeights
 from stablevid_tf.training.flow_model import FlowModel
+from stablevid_tf.training.muon import Muon
 from stablevid_tf.training.run_folder import RunFolder
 
 # How fast photographs move, in pixels a frame, and how far.
@@ -33,7 +34,7 @@ class Recipe:
     a number at the end (`street_0.mp4`, `street_1.mp4`) are one recording, and every
     recording is drawn equally often.
 
-    The schedule: Adam with a moving average of the weights, a linear warm-up of 200
+    The schedule: Muon with a moving average of the weights, a linear warm-up of 200
     steps, then a cosine to 1 % of the rate. The saved weights are the average.
 
     Args:
@@ -41,6 +42,11 @@ class Recipe:
         steps: training steps.
         rate: learning rate after the warm-up.
         batch: clips per step.
+        parts: `{name: {"steps": ..., "rate": ..., "batch": ...}}` where training has
+            several parts, such as single frames first, then clips: a part's settings,
+            in place of those above. `--part` chooses one, `recipe.part` is its name,
+            the folder `RUN/PART` is its own, and it starts from the averaged weights
+            of the part before.
         momentum: of the moving average.
         shares: `{prefix: recordings}`: all videos whose names begin with the prefix
             count as so many recordings together.
@@ -60,15 +66,18 @@ class Recipe:
     def __init__(
         self,
         doc,
-        steps,
-        rate=1e-3,
+        steps=None,
+        rate=3e-3,
         batch=4,
+        parts=None,
         momentum=0.998,
         shares=None,
         mix=(0.70, 0.22, 0.08),
         flow=False,
         arguments=None,
     ):
+        same = {"steps": steps, "rate": rate, "batch": batch}
+        parts = {name: same | part for name, part in (parts or {"": {}}).items()}
         parser = argparse.ArgumentParser(description=doc.strip().splitlines()[0])
         add = parser.add_argument
         add("--data", nargs="+", required=True, help="folders of video clips")
@@ -76,14 +85,29 @@ class Recipe:
         where = "folder for state, log and weights (%(default)s)"
         add("--run", default=_run_folder(), help=where)
         add("--cache", help="folder for decoded frames, kept between runs")
-        add("--steps", type=int, default=steps, help=f"default: {steps}")
-        add("--batch", type=int, default=batch, help=f"clips per step ({batch})")
+        add("--steps", type=int, help=f"default: {_listed(parts, 'steps')}")
+        add("--batch", type=int, help=f"clips per step ({_listed(parts, 'batch')})")
         add("--weights", help="weights to start from, of the same architecture")
+        if len(parts) > 1:
+            add("--part", choices=list(parts), default=next(iter(parts)))
         add("--first-step", type=int, default=0, help="place in the schedule (0)")
         if flow:
             add("--flow", help="weights of examples/train_flow.py to start from")
         add("--stop-at", type=int, help="step to stop at; the schedule is not changed")
         self.args = args = parser.parse_args(arguments)
+        self.part = getattr(args, "part", "")
+        settings = parts[self.part]
+        args.steps = settings["steps"] if args.steps is None else args.steps
+        args.batch = args.batch or settings["batch"]
+        before = list(parts)[: list(parts).index(self.part)]
+        if before and not args.weights:
+            args.weights = f"{args.run}/{before[-1]}/averaged.weights.h5"
+            if not Path(args.weights).exists():
+                parser.error(
+                    f"--part {self.part} goes on from {args.weights}, which is not "
+                    f"there: train --part {before[-1]} first, or give --weights"
+                )
+        args.run = str(Path(args.run, self.part))
         last = args.steps if args.stop_at is None else args.stop_at
         if args.steps < _WARM_UP or args.steps % _EPOCH:
             parser.error(
@@ -94,7 +118,7 @@ class Recipe:
         if not 0 <= args.first_step < last <= args.steps:
             parser.error("give 0 <= --first-step < --stop-at <= --steps")
         self.last = last
-        self.rate = rate
+        self.rate = settings["rate"]
         self.momentum = momentum
         self.shares = shares or {}
         self.mix = mix
@@ -147,12 +171,12 @@ class Recipe:
     def fit(self, model, clips, loss=None, metrics=None):
         """Train, and write `averaged.weights.h5` and the folded `model.weights.h5`."""
         args = self.args
+        if args.weights:
+            start(model, args.weights)
         if getattr(args, "flow", None):
             flow = FlowModel(model.cell.flow)
             flow.build((None, None, None, None, model.channels))
             _load(flow, args.flow)
-        if args.weights:
-            start(model, args.weights)
         warm_up = min(_WARM_UP, args.steps // 2)
         rate = _Shifted(
             keras.optimizers.schedules.CosineDecay(
@@ -164,7 +188,7 @@ class Recipe:
             ),
             args.first_step,
         )
-        optimizer = keras.optimizers.Adam(
+        optimizer = Muon(
             rate, global_clipnorm=0.1, use_ema=True, ema_momentum=self.momentum
         )
         model.compile(
@@ -209,6 +233,11 @@ def _load(model, path):
             raise ValueError(
                 f"{path} holds weights of another architecture: {error}"
             ) from error
+
+
+def _listed(parts, setting):
+    """A setting of every part, for the help text."""
+    return ", ".join(f"{part[setting]} {name}".strip() for name, part in parts.items())
 
 
 def _run_folder():

@@ -3,7 +3,7 @@
 Tested: the equations, groups and scalars; the mean of all frames and the last frame as
 limits; bounds: two memories contract by R or more, counters and weights keep below
 theirs, nothing exceeds what was seen; a small U-Net against the equations, its sizes,
-its convolutions' roles, its configuration and what it refuses.
+what it is untrained, the convolutions that it asks for, its configuration and what it refuses.
 Not tested: the networks around them (tests/cells/test_memory.py); saving a UStage
 (test_every_layer.py).
 """
@@ -114,6 +114,8 @@ def test_u_stage_against_numpy(random, widths, blocks):
 
 def test_the_configuration_of_a_u_stage(random):
     stage, x = UStage((4, 6), (1, 2), plain), maps(random, 4, height=4, width=4)
+    stage(x)
+    randomise(stage)
     wanted = stage(x)
     twin = UStage.from_config(stage.get_config())
     twin(x)
@@ -123,12 +125,23 @@ def test_the_configuration_of_a_u_stage(random):
     np.testing.assert_array_equal(twin(x), wanted)
 
 
+def test_untrained_it_changes_nothing(random):
+    stage, x = UStage((4, 6), (1, 2), plain), maps(random, 4, height=4, width=4)
+    found = stage(x)
+    # Weights of a thousandth of their usual size, through two convolutions.
+    np.testing.assert_allclose(found, x, atol=0.01)
+    assert np.abs(found - x).max() > 0
+
+
 def test_u_stage_asks_for_its_convolutions():
-    asked = []
+    asked, near_zero = [], []
 
     def conv(filters, kernel_size, **kwargs):
+        made = plain(filters, kernel_size, **kwargs)
+        if kwargs.pop("kernel_initializer", None) is not None:
+            near_zero.append(made)
         asked.append((filters, kernel_size, kwargs))
-        return plain(filters, kernel_size, **kwargs)
+        return made
 
     stage = UStage((4, 6), (1, 1), conv)
     assert asked == [
@@ -139,5 +152,7 @@ def test_u_stage_asks_for_its_convolutions():
         (16, 1, {}),
     ]
     assert [c.filters for c in stage.convs] == [filters for filters, *_ in asked]
+    # What is added starts near zero: the last of each block, and the way up.
+    assert near_zero == [*stage.convs[1:6:2], *stage.ups]
     with pytest.raises(ValueError, match="zip"):
         UStage((4, 6), (1,), plain)

@@ -3,8 +3,8 @@
 Tested: a short run in a process of its own, its files, that it goes on where it was
 stopped and ends as the unbroken one, bit for bit, and that another run starts from its
 folded weights; the schedule against NumPy; how often recordings, videos and
-photographs are drawn; weights of a model and of its folded twin; the run folder's
-name; wrong arguments.
+photographs are drawn; weights of a model and of its folded twin; parts; the run
+folder's name; wrong arguments.
 Not tested: what a recipe reaches (the zoo's cards).
 """
 
@@ -219,6 +219,43 @@ def test_a_flow_to_start_from(monkeypatch, tmp_path):
     ):
         np.testing.assert_array_equal(a, b)
     given.run.close()
+
+
+PARTS = {
+    "frames": {"steps": 600, "batch": 16},
+    "clips": {"steps": 1000, "rate": 1e-3},
+}
+
+
+def test_parts(monkeypatch, tmp_path, capsys):
+    given = recipe(monkeypatch, tmp_path, "--data", "x", parts=PARTS)
+    assert (given.part, given.last, given.rate) == ("frames", 600, 3e-3)
+    assert (given.args.batch, given.args.weights) == (16, None)
+    assert given.args.run == "runs/mine/frames"
+    given.run.close()
+    words = ["--data", "x", "--part", "clips"]
+    with pytest.raises(SystemExit, match="2"):
+        recipe(monkeypatch, tmp_path, *words, parts=PARTS)
+    before = "runs/mine/frames/averaged.weights.h5"
+    said = capsys.readouterr().err
+    assert before in said and "train --part frames first, or give --weights" in said
+    (tmp_path / before).touch()
+    given = recipe(monkeypatch, tmp_path, *words, "--batch", 2, parts=PARTS)
+    assert (given.part, given.last, given.rate) == ("clips", 1000, 1e-3)
+    assert (given.args.batch, given.args.weights) == (2, before)
+    assert given.args.run == "runs/mine/clips"
+    given.run.close()
+    words += ["--weights", "own.weights.h5", "--run", "own"]
+    given = recipe(monkeypatch, tmp_path, *words, parts=PARTS)
+    assert (given.args.batch, given.args.weights) == (4, "own.weights.h5")
+    assert given.args.run == "own/clips"
+    given.run.close()
+    with pytest.raises(SystemExit, match="0"):
+        recipe(monkeypatch, tmp_path, "--help", parts=PARTS)
+    assert "600 frames, 1000 clips" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        recipe(monkeypatch, tmp_path, "--data", "x", "--part", "b", parts=PARTS)
+    assert "choose from" in capsys.readouterr().err
 
 
 def test_the_run_folder_and_the_help(monkeypatch, tmp_path, capsys):
