@@ -3,7 +3,8 @@
 Tested: memory_worth.py on a running mean, whose memory is known, with and without
 looking ahead, and its refusals; the noise of shorter clips; versus_filters.py: its
 filter graph (order, count, colours, frames that a filter needs), the search, the noise
-of its camera, labels, and a whole run.
+of its camera, labels, and a whole run; training_trials.py: a run of two trials from one
+seed, and its refusals.
 Not tested: speed; filters that this build of PyAV lacks; the other benchmarks.
 """
 
@@ -25,6 +26,7 @@ sys.path.insert(0, BENCHMARKS)
 import common  # noqa: E402
 import denoise_psnr  # noqa: E402
 import memory_worth  # noqa: E402
+import training_trials  # noqa: E402
 import versus_filters  # noqa: E402
 
 sys.path.remove(BENCHMARKS)
@@ -213,3 +215,44 @@ def test_a_whole_run(tmp_path, monkeypatch, capsys):
     assert set(found["seconds"]) == {"fftdnoiz", "tiny float32"}
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert "fftdnoiz" in capsys.readouterr().out
+
+
+def test_training_trials(tmp_path, monkeypatch, capsys):
+    clips = tmp_path / "clips"
+    written(clips / "waves", smooth(8))
+    words = ["--data", clips, "--clips", clips, "--steps", 60, "--batch", 2]
+    words += ["--size", 16, "--out", tmp_path / "out.csv", "--arguments"]
+    words.append(
+        '{"features": [4], "blocks": [1], "refine": 0, "memory_features": 13, '
+        '"groups": 1, "gate_features": 2, "flow_features": 0}'
+    )
+    trials = ["adam:0", "adam:1e-2", "adam:0.01", "muon:1e-2"]
+    run(training_trials, monkeypatch, *trials, *words)
+    assert "PSNR" in capsys.readouterr().out
+    with open(tmp_path / "out.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trial"] for row in rows[::10]] == trials and len(rows) == 40
+    assert [int(row["step"]) for row in rows[:10]] == list(range(6, 61, 6))
+    still, first, same, other = (rows[i : i + 10] for i in (0, 10, 20, 30))
+    for key in ("loss", "psnr"):
+        assert [r[key] for r in first] == [r[key] for r in same]
+        assert first[-1][key] != still[-1][key] != other[-1][key]
+    # Untrained, the network gives the noisy frame back, whose 8-bit source has rounding.
+    noisy = denoise_psnr.add_noise(smooth(8), "waves", 30)[6]
+    wanted = common.psnr(noisy, smooth(8)[6])
+    assert abs(float(still[-1]["psnr"]) - wanted) < 0.05
+    assert float(first[-1]["psnr"]) > wanted + 0.5
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["sgd:1"], "'sgd:1' is no trial: give one of muon, adam, a colon"),
+        (["muon"], "'muon' is no trial"),
+        (["muon:1e-3", "--steps", "55"], "--steps: a multiple of 10 above 50"),
+    ],
+)
+def test_training_trials_refuses(monkeypatch, capsys, words, said):
+    with pytest.raises(SystemExit, match="2"):
+        run(training_trials, monkeypatch, *words, "--data", "x", "--clips", "x")
+    assert said in capsys.readouterr().err

@@ -3,7 +3,8 @@
 Tested: the equations, groups and scalars; the mean of all frames and the last frame as
 limits; bounds: two memories contract by R or more, counters and weights keep below
 theirs, nothing exceeds what was seen; a small U-Net against the equations, its sizes,
-what it is untrained, the convolutions that it asks for, its configuration and what it refuses.
+what it is untrained, the convolutions that it asks for, its configuration and what it
+refuses.
 Not tested: the networks around them (tests/cells/test_memory.py); saving a UStage
 (test_every_layer.py).
 """
