@@ -237,7 +237,7 @@ def test_training_trials(tmp_path, monkeypatch, capsys):
     for key in ("loss", "psnr"):
         assert [r[key] for r in first] == [r[key] for r in same]
         assert first[-1][key] != still[-1][key] != other[-1][key]
-    # Untrained, the network gives the noisy frame back, whose 8-bit source has rounding.
+    # Untrained, the network gives the noisy frame back; the clip is rounded to 8 bits.
     noisy = denoise_psnr.add_noise(smooth(8), "waves", 30)[6]
     wanted = common.psnr(noisy, smooth(8)[6])
     assert abs(float(still[-1]["psnr"]) - wanted) < 0.05

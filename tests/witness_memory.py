@@ -183,9 +183,12 @@ def memory_unet(weights, frame, state=None, scale=1):
             for block in weights["refiners"]:
                 x = witness.stage(block, x)
     mean = witness.depth_to_space(held.memories[0][..., : 4 * channels], 2)
-    mean = witness_flow.resize(mean, *(scale * n for n in mean.shape[1:3]))
-    added = witness.depth_to_space(witness.conv(x, *weights["tail"]), 2 * scale)
-    restored = (mean + added)[:, : scale * height, : scale * width]
+    written = witness.conv(x, *weights["tail"])
+    mix = witness.depth_to_space(1 / (1 + np.exp(2 - written[..., :4])), 2)
+    base = mix * padded + (1 - mix) * mean
+    base = witness_flow.resize(base, *(scale * n for n in base.shape[1:3]))
+    added = witness.depth_to_space(written[..., 4:], 2 * scale)
+    restored = (base + added)[:, : scale * height, : scale * width]
     return restored, held.state(frame), flow
 
 

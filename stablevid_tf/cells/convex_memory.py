@@ -8,6 +8,7 @@ from stablevid_tf.cells.light_flow import LightFlow
 from stablevid_tf.constraints import conv2d
 from stablevid_tf.layers.flow_warp import FlowWarp
 from stablevid_tf.layers.loop import Loop, Retention, Warp
+from stablevid_tf.layers.near_zero import near_zero
 from stablevid_tf.layers.remember import remember
 from stablevid_tf.numerics.geometry import check_size
 
@@ -78,7 +79,7 @@ class ConvexMemory:
         self.look = conv(gate_features, role="head", activation="relu")
         self.gate = [
             conv(2 * gate_features, activation="relu"),
-            conv(memories * groups),
+            conv(memories * groups, kernel_initializer=near_zero()),
         ]
 
     def flow_between(self, before, frame):

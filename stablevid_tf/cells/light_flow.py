@@ -4,6 +4,7 @@ from keras import ops
 from stablevid_tf.constraints import conv2d
 from stablevid_tf.layers import bilinear
 from stablevid_tf.layers.flow_warp import FlowWarp
+from stablevid_tf.layers.near_zero import near_zero
 from stablevid_tf.layers.reflect import reflect_to_multiple
 from stablevid_tf.numerics.geometry import check_size
 
@@ -77,12 +78,11 @@ class LightFlow(keras.layers.Layer):
             for i, width in enumerate(widths)
         ]
         # Untrained, nothing moves.
-        small = keras.initializers.VarianceScaling(1e-4)
         tail = conv2d(
             self.constraint,
             2,
             role="tail",
-            kernel_initializer=small,
+            kernel_initializer=near_zero(1e-4),
             dtype=self.dtype_policy,
         )
         return [*body, tail]

@@ -5,14 +5,17 @@ from stablevid_tf.cells.convex_memory import ConvexMemory, folded, unfolded
 from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.constraints import conv2d
 from stablevid_tf.layers import bilinear
+from stablevid_tf.layers.near_zero import near_zero
 from stablevid_tf.layers.pixel_shuffle import depth_to_space, space_to_depth
 from stablevid_tf.layers.reflect import reflect_to_multiple
 from stablevid_tf.layers.residual_stage import ResidualStage
-from stablevid_tf.layers.u_stage import UStage, near_zero
+from stablevid_tf.layers.u_stage import UStage
 from stablevid_tf.numerics.geometry import check_size
 
 # Sides of frames are padded to multiples of this.
 _MULTIPLE = 16
+# Pixels of the frame in one of half resolution.
+_PIXELS = 4
 
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
@@ -28,7 +31,8 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
     u    = U-Net(K_a * [s, m_1, a_1])
     m_2  = remember(K_2 * u, W m_2(t-1), r(t))                  means of restored ones
     z    = blocks(K_b * [u, m_2, a_2])
-    y(t) = depth_to_space(M s + K_out * z, 2)                   M s: that part of m_1
+    b    = sigmoid(K_mix * z - 2)                               one for each pixel
+    y(t) = depth_to_space(M m_1 + b (s - M m_1) + K_out * z, 2)     M m_1: its frames
     ```
 
     `remember` is `stablevid_tf.layers.remember.remember`: a mean over time, whose
@@ -40,11 +44,13 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
 
     The first `4 channels` channels of `m_1` are means of the frames themselves, and the
     network corrects this mean: a memory helps from the first step of training on, and
-    the gate learns at once where to trust it. On the first frame the mean is the frame.
+    the gate learns at once where to trust it. Where the network, which sees more than
+    the gate, finds the mean wrong, it takes the frame instead (`b`). On the first frame
+    the mean is the frame.
 
     The whole network but its first and last layer works at half resolution; with
     `scale` s its last convolution writes s times larger frames (2 s sub-pixels along
-    each axis), added to the mean enlarged bilinearly.
+    each axis), added to the mean enlarged bilinearly. `K_mix` is part of it.
 
     In training a clip's frames go through the network all at once: only the means
     are taken frame by frame (`restore`).
@@ -138,9 +144,10 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
             )
             for _ in range(refine)
         ]
-        # Untrained, the network gives its frame back.
+        # Untrained, the network gives the mean of its frames back. The first outputs say
+        # how much of the frame each pixel takes.
         self.tail = self._conv(
-            self.channels * (2 * self.scale) ** 2,
+            _PIXELS + self.channels * (2 * self.scale) ** 2,
             role="tail",
             kernel_initializer=near_zero(1e-4),
         )
@@ -173,7 +180,7 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
             updates.append(self.updated(i, self._value(i, x), recalled))
             kept, _, weight = updates[-1]
             x = self._stage(i, x, kept, weight)
-        restored = self._written(x, updates[0][0], frame)
+        restored = self._written(x, small, updates[0][0], frame)
         return restored, self.state_after(frame, recalled, updates)
 
     def restore(self, frames, training=False):
@@ -192,7 +199,7 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
             kept, weight = self.memory_of_clip(i, self._value(i, x), gates)
             x = self._stage(i, x, kept, weight)
             means.append(kept)
-        return unfolded(self._written(x, means[0], frame), frames)
+        return unfolded(self._written(x, small, means[0], frame), frames)
 
     def _small(self, frame):
         return space_to_depth(reflect_to_multiple(frame, _MULTIPLE), 2)
@@ -210,12 +217,16 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
             x = block(x)
         return x
 
-    def _written(self, x, kept, frame):
+    def _written(self, x, small, kept, frame):
         """The restored frame, float32: never rounded."""
         _, height, width, _ = ops.shape(frame)
-        mean = depth_to_space(kept[..., : 4 * self.channels], 2)
-        added = depth_to_space(ops.cast(self.tail(x), "float32"), 2 * self.scale)
-        restored = added + bilinear.enlarge(mean, self.scale)
+        x = ops.cast(self.tail(x), "float32")
+        # Untrained, little of the frame.
+        mix = ops.repeat(ops.sigmoid(x[..., :_PIXELS] - 2.0), self.channels, axis=-1)
+        mean = kept[..., : _PIXELS * self.channels]
+        base = depth_to_space(mean + mix * (small - mean), 2)
+        added = depth_to_space(x[..., _PIXELS:], 2 * self.scale)
+        restored = added + bilinear.enlarge(base, self.scale)
         return restored[:, : height * self.scale, : width * self.scale]
 
     def get_config(self):

@@ -1,5 +1,6 @@
 import keras
 
+from stablevid_tf.layers.near_zero import near_zero
 from stablevid_tf.layers.pixel_shuffle import depth_to_space
 from stablevid_tf.layers.residual_stage import ResidualStage
 
@@ -109,8 +110,3 @@ class UStage(keras.layers.Layer):
         config = dict(config)
         convs = map(keras.saving.deserialize_keras_object, config.pop("convs"))
         return cls(conv=lambda *_, **__: next(convs), **config)
-
-
-def near_zero(scale=1e-6):
-    """An initialiser whose variance is `scale` divided by the number of inputs."""
-    return keras.initializers.VarianceScaling(scale)
