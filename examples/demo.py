@@ -30,16 +30,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from stablevid_tf import zoo
 from stablevid_tf.cli.load_model import load_model, noise_of
 from stablevid_tf.cli.no_chatter import no_chatter
-from stablevid_tf.cli.restore import ANY_NOISE
 from stablevid_tf.data import VideoFrame, VideoInfo, create_video, open_video
 from stablevid_tf.data.video_colour import BT709, VideoColour
 
 with no_chatter():  # TensorFlow, as it is imported
     from stablevid_tf.cli.noise import at_noise, measured_noise, takes_level
 
-# The model unless said, and the noise it is for; for other noise ANY_NOISE.
+# The model unless said, and the noise it is for; for other noise the zoo's default.
 MODEL, TRAINED_SIGMA = "vresnet_feat_srnc", 30.0
 # Inside scikit-image's wheel; how far across and down the frame lies.
 PHOTOGRAPHS = (("astronaut", 0.5, 0.05), ("coffee", 0.5, 0.5), ("chelsea", 0.5, 0.5))
@@ -72,8 +72,8 @@ def _parser():
     )
     parser.add_argument(
         "--model",
-        help="an entry of the zoo, a folder with one, or a .keras file "
-        f"({MODEL}; {ANY_NOISE} for other noise than of sigma {TRAINED_SIGMA:g})",
+        help="an entry of the zoo, a folder with one, or a .keras file (default: "
+        f"{MODEL} for noise of sigma {TRAINED_SIGMA:g}, else the zoo's for denoising)",
     )
     parser.add_argument("--frames", type=_count, help="restore no more than these")
     parser.add_argument("--out", default="demo", help="output folder (demo)")
@@ -98,7 +98,8 @@ def _run(options):
     sigma, out = options.noise, Path(options.out)
     with contextlib.ExitStack() as stack:
         info, frames, cuts = _source(options, stack)
-        name = options.model or (MODEL if sigma == TRAINED_SIGMA else ANY_NOISE)
+        fits = sigma == TRAINED_SIGMA
+        name = options.model or (MODEL if fits else zoo.default("denoising"))
         model = load_model(name)
         if model.scale != 1 or model.channels != 3:
             raise ValueError(

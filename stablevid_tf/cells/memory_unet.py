@@ -144,8 +144,8 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
             )
             for _ in range(refine)
         ]
-        # Untrained, the network gives the mean of its frames back. The first outputs say
-        # how much of the frame each pixel takes.
+        # Untrained, the network gives the mean of its frames back. The first outputs
+        # say how much of the frame each pixel takes.
         self.tail = self._conv(
             _PIXELS + self.channels * (2 * self.scale) ** 2,
             role="tail",

@@ -8,8 +8,8 @@ from stablevid_tf.cli.no_chatter import no_chatter
 
 # Guard events that are printed one by one.
 _SHOWN = 5
-# An entry that is told the noise level, and so suits any.
-ANY_NOISE = "vresnet_feat_srnc_map"
+# The default where --sigma gives the noise level: an entry that is told it.
+_TOLD = "vresnet_feat_srnc_map"
 # The zoo's names of what --task takes.
 TASKS = {
     "denoise": "denoising",
@@ -192,7 +192,7 @@ def run(words, values):
         create_video(target, video.info, values.crf, values.lossless)
     check_target(target, values.overwrite)
 
-    name = model_name(values.model, values.task)
+    name = model_name(values.model, values.task, values.sigma)
     model = _model(name, source, values)
     from stablevid_tf.cli.noise import takes_level
     from stablevid_tf.streaming import Dampen, restore_file
@@ -225,12 +225,13 @@ def run(words, values):
         print(f"guard: {_told(strategy.events)}")
 
 
-def model_name(model, task):
+def model_name(model, task, sigma=None):
     """The model to load: `model`, or the zoo's default for a task.
 
     Args:
         model: as typed; None: not given.
         task: one of `TASKS`; None: not given.
+        sigma: the noise level; None: not given.
 
     Raises:
         ValueError: the task has no default model; `model` is an entry for another
@@ -244,6 +245,9 @@ def model_name(model, task):
             _check_task(model, task, entries)
         return model
     wanted = TASKS[task or "denoise"]
+    if sigma is not None and wanted == "denoising":
+        print(f"model: {_TOLD}, the default where --sigma gives the noise level")
+        return _TOLD
     try:
         name = zoo.default(wanted)
     except ValueError as error:

@@ -4,8 +4,14 @@ Data: folders of video clips (--data) and photographs (--photos), degraded by wh
     noise of any level, by a camera and a codec, or by a codec alone; README.md says
     what the shipped weights saw.
 Before: `python examples/train_flow.py`, whose averaged weights --flow takes.
-Two parts: `--part frames` learns to restore single frames, in which a step sees most
-    pixels; `--part clips` goes on and learns to use the memory, the flow as it is.
+Four parts, each from the weights of the one before:
+    --part gates    an untrained network, for which the mean of frames is all there is:
+                    the gates learn when to trust it
+    --part frames   single frames, of which a step sees most: the network learns to
+                    denoise
+    --part memory   clips, the gates as they are: the network learns to use the memory
+                    (with gates that learn too it shuts the memory off for good)
+    --part clips    clips, everything but the flow
 """
 
 from stablevid_tf import models
@@ -15,8 +21,10 @@ from stablevid_tf.training import Recipe
 recipe = Recipe(
     __doc__,
     parts={
+        "gates": {"steps": 600, "rate": 1e-3},
         "frames": {"steps": 3600, "rate": 3e-3, "batch": 16},
-        "clips": {"steps": 6000, "rate": 2e-3, "batch": 4},
+        "memory": {"steps": 1000, "rate": 2e-3},
+        "clips": {"steps": 4000, "rate": 2e-3},
     },
     shares={"bbb_": 6, "asl_": 2},
     flow=True,
@@ -31,12 +39,16 @@ model = models.build(
     gate_features=8,
     dtype="mixed_bfloat16",
 )
-white, camera = GaussianNoise(sigma=(0, 55)), Camera()
+white, little = GaussianNoise(sigma=(0, 55)), GaussianNoise(sigma=(0, 8))
+camera, codec = Camera(), H264(crf=(8, 24))
+cell = model.cell
+cell.flow.trainable = False
+for layer in (cell.look, *cell.gate):
+    layer.trainable = recipe.part in ("gates", "clips")
 if recipe.part == "frames":
-    noise = OneOf([white, camera], [2, 1])
+    noise = OneOf([white, little, camera], [7, 3, 5])
     clips = recipe.clips(frames=1, size=144, degrade=noise, workers=2)
 else:
-    model.cell.flow.trainable = False
-    noise = OneOf([white, camera, H264(crf=(8, 24))], [9, 9, 1])
+    noise = OneOf([white, little, camera, codec], [7, 3, 8, 1])
     clips = recipe.clips(frames=10, size=96, degrade=noise, workers=2)
 recipe.fit(model, clips)
