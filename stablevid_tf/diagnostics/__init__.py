@@ -1,4 +1,4 @@
-"""Can this model fail on a long video? Measurement, proof, and pictures."""
+"""Tests of whether a model can fail on a long video: measurement, proof, plots."""
 
 from stablevid_tf.diagnostics.certify import certify
 from stablevid_tf.diagnostics.diagnose import diagnose

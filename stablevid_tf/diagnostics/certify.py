@@ -8,26 +8,27 @@ from stablevid_tf.diagnostics.subject import Subject
 from stablevid_tf.layers.loop import path_gain
 
 _UNDECLARED = (
-    "It does not declare its feedback loops, loops(), so no proof is possible: measure."
+    "It does not declare its feedback loops (`loops()`), so no proof is possible: run "
+    "`diagnostics.long_run`."
 )
 _STATELESS = "Nothing is fed back: its memory ends after a fixed number of frames."
 
 
 @dataclasses.dataclass(frozen=True)
 class Certificate:
-    """Whether a model is proved to forget its past (see :func:`certify`).
+    """Whether a model is proved to forget its past (see `certify`).
 
     Attributes:
-        model: its name.
-        certified: the proof holds.
-        contraction: by how much a difference between two states shrinks a frame, in
-            the long run: the largest loop gain, the spectral radius of ``matrix``; 0
-            where nothing is fed back; None where nothing is proved.
-        loops: a tuple of :class:`stablevid_tf.diagnostics.loop_bound.LoopBound`.
-        matrix: G, one row and column a loop; None where there is no loop, or the cell
-            does not say how one loop feeds the next.
-        norm: ``"spectral"``, or ``"infinity"`` where a loop holds a warp.
-        reason: of the verdict, in words.
+        model: the model's name.
+        certified: whether the proof holds.
+        contraction: the factor per frame by which a difference between two states
+            shrinks in the long run: the largest loop gain, the spectral radius of
+            `matrix`. 0 without feedback; None if nothing is proved.
+        loops: a tuple of `diagnostics.loop_bound.LoopBound`.
+        matrix: G, one row and one column per loop; None without loops, or if the cell
+            does not declare how one loop feeds the next.
+        norm: `"spectral"`, or `"infinity"` if a loop contains a warp.
+        reason: the reason for the verdict, a sentence.
     """
 
     model: str
@@ -40,7 +41,7 @@ class Certificate:
 
     @property
     def verdict(self):
-        """``"certified"`` or ``"not certified"``."""
+        """`"certified"` or `"not certified"`."""
         return "certified" if self.certified else "not certified"
 
     def summary(self):
@@ -48,7 +49,7 @@ class Certificate:
         return f"{self.model}: {self.verdict}. {self.reason}"
 
     def plot(self, path):
-        """Write the gain of each loop, beside the 1 it must stay below, as PNG."""
+        """Write a PNG with the gain of each loop and the limit of 1."""
         from matplotlib.figure import Figure
 
         figure = Figure(
@@ -77,41 +78,41 @@ class Certificate:
 
 
 def certify(model):
-    """Try to prove that a recurrent model forgets its past, on frames of every size.
+    """Try to prove that a recurrent model forgets its past, for every frame size.
 
     Two copies of the model see the same frames and start from different states. Let
-    ``e_i(t)`` be the norm of the difference of state i after frame t. A convolution
-    enlarges a difference by no more than its norm, a ReLU not at all, so with ``g_i``
-    the product around loop i and ``s_i`` that of the path from state i-1 to state i::
+    `e_i(t)` be the norm of the difference of state i after frame t. A convolution
+    enlarges a difference by no more than its norm, and a ReLU does not enlarge it. Let
+    `g_i` be the product of the norms around loop i, and `s_i` that of the path from
+    state i-1 to state i. Then:
 
         e_i(t) <= s_i e_(i-1)(t) + g_i e_i(t-1),   that is   e(t) <= G e(t-1),
         G = (I - S)^-1 diag(g),   S[i, i-1] = s_i
 
-    For a block of VResNet ``x + K2 relu(K1_x x + K1_h h)``: ``g = ||K2|| ||K1_h||`` and
-    ``s = 1 + ||K2|| ||K1_x||``; for a stage of VDnCNN ``||K_h||`` and ``||K_x||``. G is
-    lower triangular: if every ``g_i < 1`` its powers vanish, and with them every
+    For a block of VResNet `x + K2 relu(K1_x x + K1_h h)`: `g = ||K2|| ||K1_h||` and
+    `s = 1 + ||K2|| ||K1_x||`; for a stage of VDnCNN `||K_h||` and `||K_x||`. G is
+    lower triangular. If every `g_i < 1`, its powers vanish, and with them every
     difference, on any frames; a bounded input then gives a bounded state. In the plain
     norm a difference may grow for some frames first.
 
-    Norms are :func:`stablevid_tf.numerics.conv_norm_bound` of the kernels that
-    inference runs (the folded ones, in float64, as the model's own type holds them):
-    upper bounds with zero padding at every size. Where a loop holds a warp every norm
-    is the infinity norm, ``max over cout of sum |K|``.
+    The norms are `numerics.conv_norm_bound` of the kernels that inference runs (the
+    folded ones, in float64, with the values that the model's own dtype holds). They
+    are upper bounds with zero padding for every frame size. If a loop contains a warp,
+    every norm is the infinity norm, `max over cout of sum |K|`.
 
-    Not covered: rounding inside a step (a contraction keeps its effect small: it adds
-    like a disturbance in each frame), and a cell that declares its loops wrongly: the
-    proof is as good as ``cell.loops()``. A model that is not certified may be stable
-    all the same.
+    The proof does not cover rounding inside a step (a contraction keeps its effect
+    small: it adds like a disturbance in each frame), or a cell that declares its loops
+    wrongly: the proof is as good as `cell.loops()`. A model that is not certified may
+    still be stable.
 
     Args:
-        model: a restorer, a cell, or an object with ``initial_state(frame)`` and
-            ``step(frame, state)`` (see
-            :class:`stablevid_tf.diagnostics.subject.Subject`), whose ``loops()`` or
-            whose ``cell.loops()`` lists :class:`stablevid_tf.layers.loop.Loop`. Of a
-            bidirectional clip model each direction is certified.
+        model: a restorer, a cell, or an object with `initial_state(frame)` and
+            `step(frame, state)` (see `diagnostics.subject.Subject`), whose `loops()` or
+            `cell.loops()` lists `layers.loop.Loop`. For a bidirectional clip model,
+            each direction is certified.
 
     Returns:
-        A :class:`Certificate`; without declared loops one that is not certified.
+        A `Certificate`. Without declared loops it is not certified.
 
     Raises:
         ValueError: the model has neither loops nor a state.
@@ -129,7 +130,7 @@ def certify(model):
     network = network_of(model)
     loops = declared_loops(network)
     if loops is None:
-        Subject(model)  # refuses what has no state either
+        Subject(model)  # raises if there is no state either
         return Certificate(name, False, _UNDECLARED)
     if not loops:
         return Certificate(name, True, _STATELESS, contraction=0.0)
@@ -182,5 +183,5 @@ def _reason(bounds, kind):
     return (
         f"{above} of {len(bounds)} feedback loops may have a gain of 1 or more; the "
         f"largest bound is {largest.gain:.3f} ({largest.name}){where}. This "
-        "does not mean that it is unstable: run `diagnostics.long_run`."
+        "does not mean that the model is unstable: run `diagnostics.long_run`."
     )

@@ -30,40 +30,43 @@ def diagnose(
     seed=0,
     progress=False,
 ):
-    """Every test of a recurrent model, and one verdict.
+    """Run every test on a recurrent model and give one verdict.
 
-    Temporal receptive field, recovery from the state it left, long run, Lyapunov rate,
-    certificate and spectra. The verdict is
+    The tests are: temporal receptive field (the search for an input that makes the
+    model diverge), recovery from the state that this search left, long run, Lyapunov
+    rate, certificate and spectra. The verdict is
 
-    - ``"diverges"`` or ``"drifts"``: the long run did, unprovoked;
-    - ``"diverges only when provoked"``: the long run was clean, but the input that the
-      field looked for drives the output out of any range;
-    - ``"stable"``: neither. Where a certificate holds as well, it is proved;
-    - ``"unknown"``: the long run could not be made.
+    - `"diverges"` or `"drifts"`: the long run on ordinary video did;
+    - `"diverges only when provoked"`: the long run was clean, but the input that the
+      temporal receptive field found makes the output grow without end;
+    - `"stable"`: neither. If a certificate holds as well, stability is proved;
+    - `"unknown"`: the long run could not be made.
 
-    What cannot be done with a model is said in its place; the other tests are made.
+    If a test cannot be made for a model, the result holds the reason in its place, and
+    the other tests are made.
 
     Args:
-        model: see :class:`stablevid_tf.diagnostics.subject.Subject`.
+        model: see `diagnostics.subject.Subject`.
         frames: ordinary video to run on: a video file or a folder of images, an array
-            [T, H, W, C] or an iterable of [H, W, C], in [0, 1]; cropped to ``size``,
-            and played back and forth up to ``length``. By default made-up pictures
-            (:func:`stablevid_tf.data.dead_leaves.dead_leaves`): one standing still,
-            one panned at a tenth of a pixel a frame, one darkened and brightened, one
-            followed by others.
-        sigma: noise that the model was trained for, in units of 255; added to the
-            frames, and to those alone.
-        length: frames of the long run.
-        tau, size, iterations: of the field, see :func:`temporal_receptive_field`.
+            [T, H, W, C] or an iterable of [H, W, C], in [0, 1]. It is cropped to
+            `size`, and played back and forth up to `length`. Default: synthetic
+            pictures (`data.dead_leaves.dead_leaves`): one still, one panned at a tenth
+            of a pixel per frame, one darkened and brightened, one followed by others.
+        sigma: level of the noise that is added to the frames, in units of 255: the
+            level that the model was trained for. Only the frames get noise. Default:
+            none.
+        length: number of frames of the long run.
+        tau, size, iterations: settings of the temporal receptive field, see
+            `temporal_receptive_field`.
         seed: integer.
-        progress: show progress bars.
+        progress: whether to show progress bars.
 
     Returns:
-        :class:`stablevid_tf.diagnostics.diagnosis.Diagnosis`, with ``.verdict``,
-        ``.summary()`` and ``.save(folder)``, which writes the report.
+        `diagnostics.diagnosis.Diagnosis`, with `.verdict`, `.summary()` and
+        `.save(folder)`, which writes the report.
 
     Raises:
-        ValueError: no recurrent model, or frames that cannot be read.
+        ValueError: the model is not recurrent, or the frames cannot be read.
 
     Example:
         >>> import keras
@@ -111,7 +114,7 @@ def diagnose(
         certificate=_try(certify, model),
         spectra=_try(spectra, model),
         settings={
-            "frames": "made-up pictures" if frames is None else _named(frames),
+            "frames": "synthetic pictures" if frames is None else _named(frames),
             "sigma": sigma,
             "length": length,
             "tau": tau,
@@ -123,7 +126,7 @@ def diagnose(
 
 
 def _try(test, *arguments, **keywords):
-    """What a test gives, or why it could not be made."""
+    """The result of a test, or the reason why it could not be made."""
     try:
         return test(*arguments, **keywords)
     except ValueError as error:
@@ -135,7 +138,7 @@ def _named(frames):
 
 
 def _ordinary(frames, length, size, channels, seed):
-    """A function that begins the video anew: frames [B, size, size, C]."""
+    """A function that starts the video again: frames [B, size, size, C]."""
     if frames is None:
         # Room to pan; as many scenes as a change every hundred frames needs.
         made = lambda side, i: dead_leaves(side, side, [seed, i])[..., :channels]  # noqa: E731
@@ -156,7 +159,7 @@ def _ordinary(frames, length, size, channels, seed):
 
 
 def _cropped(frames, size, length):
-    """The middle of the frames, at most ``length`` of them, in memory."""
+    """The middle of the frames, at most `length` of them, in memory."""
     if isinstance(frames, str | os.PathLike):
         with open_video(frames) as video:
             read = (frame.image / np.float32(255) for frame in video)
@@ -166,11 +169,11 @@ def _cropped(frames, size, length):
         height, width, _ = np.shape(frame)
         if min(height, width) < size:
             raise ValueError(
-                f"A diagnosis on {size}x{size} pixels needs frames of that size at "
-                f"least. Received: {width}x{height}; give a smaller size"
+                f"A diagnosis with size={size} needs frames of at least {size}x{size} "
+                f"pixels. Received: {width}x{height}. Use a smaller size."
             )
         y, x = (height - size) // 2, (width - size) // 2
         clip.append(np.asarray(frame, "float32")[y : y + size, x : x + size])
     if not clip:
-        raise ValueError("No frames came in; give at least one.")
+        raise ValueError("`frames` is empty. Give at least one frame.")
     return clip

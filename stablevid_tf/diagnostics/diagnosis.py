@@ -15,13 +15,13 @@ _PARTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """What all tests of a model said; see :func:`stablevid_tf.diagnostics.diagnose`.
+    """The results of all tests of a model; see `diagnostics.diagnose`.
 
     Attributes:
-        name: of the model.
+        name: the model's name.
         field, recovery, long_run, lyapunov, certificate, spectra: the results of the
-            tests; a string, the reason, where one could not be made.
-        settings: what the tests were made with.
+            tests; if a test could not be made, a string with the reason.
+        settings: the settings of the tests.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Diagnosis:
 
     @property
     def verdict(self):
-        """Of the whole: one of those of ``diagnose``, or ``"unknown"``."""
+        """The overall verdict: one of those that `diagnose` lists."""
         unprovoked = _verdict(self.long_run)
         if unprovoked in ("diverges", "drifts"):
             return unprovoked
@@ -45,44 +45,51 @@ class Diagnosis:
 
     @property
     def reason(self):
-        """The verdict in a sentence or two: what decided, and what to do."""
+        """One or two sentences: what decided the verdict, and what to do."""
         proved = _verdict(self.certificate) == "certified"
         if self.verdict == "stable":
             if proved:
-                return "Proved, and measured: it may run for ever."
-            found = "Nothing made it fail"
+                return "Stability was proved and measured: it can run for ever."
+            found = "No test made it fail."
             if _verdict(self.field) != "stable":
-                found = "It did not fail, though the search for input that harms it is "
-                found += "undecided (a longer field, tau, may tell)"
+                found = (
+                    "It did not fail, but the search for harmful input is undecided "
+                    "(try a larger tau)."
+                )
             return (
-                f"{found}, and nothing proves that nothing can: let a guard watch what "
-                "must run unattended."
+                f"{found} Stability was observed, not proved. Use a guard "
+                "(`streaming.Guard`) if it runs unattended."
+            )
+        if self.verdict == "unknown":
+            return "The long run, which decides, could not be made; see below."
+        provoked = ""
+        if _verdict(self.field) == "diverges":
+            provoked = (
+                f" The search found input that makes it diverge{self._recovery()}."
             )
         if self.verdict == "diverges only when provoked":
             return (
-                "Ordinary video did not harm it, but there is input that does"
-                + self._return()
-                + " Run it under a guard, or in bursts."
+                f"It did not fail on ordinary video.{provoked} Run it with a guard "
+                "(`streaming.Guard`) or in bursts (`streaming.Burst`)."
             )
-        if self.verdict == "unknown":
-            return "A test that decides could not be made; see below."
-        provoked = _verdict(self.field) == "diverges"
-        also = f" Provoked, it diverges{self._return()}" if provoked else ""
-        return "Do not run it on long videos but under a guard, or in bursts." + also
+        return (
+            "Run it on long videos only with a guard (`streaming.Guard`) or in bursts "
+            f"(`streaming.Burst`).{provoked}"
+        )
 
-    def _return(self):
+    def _recovery(self):
         if isinstance(self.recovery, str):
-            return "."
+            return ""
         if self.recovery.recovered:
-            return f"; it returns within {self.recovery.frames_needed} frames."
-        return ", and once harmed it does not return."
+            return f"; it recovers within {self.recovery.frames_needed} frames"
+        return "; it does not recover"
 
     def parts(self):
-        """``(title, result or reason)`` of every test, in the order of the report."""
+        """`(title, result or reason)` of every test, in the order of the report."""
         return [(title, getattr(self, name)) for name, title in _PARTS.items()]
 
     def summary(self):
-        """The verdict, its reason, and what each test said, a line each."""
+        """The verdict and its reason, then one line for each test."""
         lines = [f"{self.name}: {self.verdict}. {self.reason}"]
         for title, part in self.parts():
             said = part if isinstance(part, str) else part.summary()
@@ -90,10 +97,10 @@ class Diagnosis:
         return "\n".join(lines)
 
     def save(self, folder):
-        """Write ``report.html``, which needs no other file, and its pictures as PNG.
+        """Write `report.html`, which needs no other file, and its pictures as PNG.
 
         Args:
-            folder: made if it is not there.
+            folder: created if it does not exist.
 
         Returns:
             The path of the report.

@@ -21,7 +21,7 @@ CONVOLUTIONS = (
     *TRANSPOSED,
     ReparametrisedConv2D,
 )
-# Convolutions too, but of no norm known here.
+# Convolutions too, but without a known norm.
 OTHERS = (
     keras.layers.DepthwiseConv1D,
     keras.layers.DepthwiseConv2D,
@@ -31,10 +31,10 @@ OTHERS = (
 
 
 def network_of(model):
-    """The folded network of a restorer or cell; of anything else its cell, or itself.
+    """The folded network of a restorer or cell; of another model its cell, or itself.
 
-    What :class:`stablevid_tf.diagnostics.subject.Subject` runs, and clip networks and
-    models without state too.
+    That is the network that `diagnostics.subject.Subject` runs. Clip networks and
+    models without a state are accepted too.
     """
     if isinstance(model, RecurrentVideoCell):
         model = RecurrentRestorer(model)
@@ -45,7 +45,7 @@ def network_of(model):
 
 
 def declared_loops(network):
-    """The feedback loops that a network declares; None where it does not say."""
+    """The feedback loops that a network declares; None without a declaration."""
     try:
         return network.loops() if hasattr(network, "loops") else None
     except NotImplementedError:
@@ -53,19 +53,19 @@ def declared_loops(network):
 
 
 def kernel_of(conv):
-    """The kernel that runs: float64, of values that the layer's own type can hold.
+    """The kernel that runs: float64, with values that the layer's own dtype can hold.
 
     Raises:
-        ValueError: ``conv`` is no convolution of known norm (grouped, depthwise), is
-            not built, or holds values that are not finite.
+        ValueError: the norm of `conv` is unknown (grouped, depthwise), the layer is
+            not built, or its kernel holds values that are not finite.
     """
     if not isinstance(conv, CONVOLUTIONS) or getattr(conv, "groups", 1) != 1:
         raise ValueError(
-            f"{type(conv).__name__} is no plain convolution of one group, and only of "
-            "those the norm is known here"
+            f"{type(conv).__name__} is unsupported: the norm is known only for plain "
+            "convolutions with one group"
         )
     if not conv.built:
-        raise ValueError("the layer is not built yet: call the model once")
+        raise ValueError("the layer is not built yet; call the model once")
     own = isinstance(conv, ReparametrisedConv2D)
     kernel = conv.effective_kernel() if own else conv.kernel
     kernel = ops.convert_to_numpy(ops.cast(kernel, conv.compute_dtype))
@@ -76,7 +76,7 @@ def kernel_of(conv):
 
 
 def slice_of(part):
-    """The kernel of a :class:`stablevid_tf.layers.loop.ConvSlice`: its own inputs.
+    """The kernel of a `layers.loop.ConvSlice`: its own inputs.
 
     Batch normalisation that follows is folded in, as inference applies it.
     """
@@ -91,14 +91,14 @@ def slice_of(part):
 
 
 def _batch_norm_gain(layer):
-    """``gamma / sqrt(variance + epsilon)``, one of each channel."""
+    """`gamma / sqrt(variance + epsilon)`, one of each channel."""
     number = lambda x: ops.convert_to_numpy(x).astype("float64")  # noqa: E731
     gain = 1 / (number(layer.moving_variance) + layer.epsilon) ** 0.5
     return gain * number(layer.gamma) if layer.scale else gain
 
 
 def slice_name(part, names):
-    """``"body[2].conv1[64:]"``: a convolution and the input channels of a slice."""
+    """`"body[2].conv1[64:]"`: a convolution and the input channels of a slice."""
     name = names.get(part.conv, part.conv.name)
     if part.start is None and part.stop is None:
         return name
@@ -107,7 +107,7 @@ def slice_name(part, names):
 
 
 def layer_names(network):
-    """``{layer: name}`` of every layer below, a name being the path of its attributes.
+    """`{layer: name}` of every layer below; a name is the path of attributes to it.
 
     Example:
         >>> from stablevid_tf import models
@@ -129,7 +129,7 @@ def _name_below(layer, before, names):
 
 
 def _children(layer):
-    """``(attribute, layer)``; then what is held otherwise, by the layer's own name."""
+    """`(attribute, layer)`; then the layers held otherwise, by their own names."""
     for name, value in vars(layer).items():
         if name.startswith("_"):
             continue

@@ -11,14 +11,14 @@ class LayerSpectrum:
     """The singular values of one convolution.
 
     Attributes:
-        name: where it stands in the network, e.g. ``"body[2].conv1"``.
-        loop: the feedback loop it lies on and by which inputs, e.g.
-            ``"stage 2: body[2].conv1[64:]"``; None for a convolution on no loop.
+        name: its path in the network, e.g. `"body[2].conv1"`.
+        loop: the feedback loop that it lies on, and by which inputs, e.g.
+            `"stage 2: body[2].conv1[64:]"`; None if it lies on no loop.
         size: side of the periodic maps, in frequencies.
         values: all singular values on those maps, descending, float32.
-        norm: the largest of them.
-        bound: no smaller than the norm on zero-padded maps of any size.
-        stable_rank: ``sum s^2 / (max s^2 * count)``, a fraction of full rank.
+        norm: the largest singular value.
+        bound: an upper bound of the norm on zero-padded maps of any size.
+        stable_rank: `sum s^2 / (max s^2 * count)`, a fraction of full rank.
     """
 
     name: str
@@ -31,10 +31,10 @@ class LayerSpectrum:
 
 
 def layer_spectrum(conv, name, loop, size):
-    """The :class:`LayerSpectrum` of a layer, on maps of ``size`` after its strides."""
+    """The `LayerSpectrum` of a layer, on maps of `size` after its strides."""
     kernel = kernel_of(conv)
     if not kernel.any():
-        raise ValueError("a kernel of zeros has no stable rank")
+        raise ValueError("the kernel is all zeros, so it has no stable rank")
     rank = kernel.ndim - 2
     if rank == 3:
         # As many frequencies as on two axes.

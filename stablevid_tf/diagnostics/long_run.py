@@ -28,65 +28,67 @@ def long_run(
     checkpoint=None,
     progress=False,
 ):
-    """Run a model over a long video: does it diverge, does it drift?
+    """Run a model over a long video and test whether it diverges or drifts.
 
     Both are judged on the raw output, before any clipping.
 
     Divergence (Tanay et al., section 3.1): the PSNR of a frame is below 0 dB, or the
-    frame is not finite. The sequence's state is set to zero and the run goes on; the
-    onset is the number of frames since the state was last zero. A run that ends
-    without a divergence adds no onset.
+    frame is not finite. The state of the sequence is then set to zero and the run goes
+    on. The onset is the number of frames since the state was last zero. A run that
+    ends without a divergence adds no onset.
 
-    Drift: every so often (every tenth frame at first, then a quarter later each time,
-    in the end every 500 frames) the model restores the last ten frames from a fresh,
-    zero state too, beside the long run. Quality has fallen by
+    Drift: at intervals (every tenth frame at first, then a quarter later each time, in
+    the end every 500 frames) the model also restores the last ten frames from a fresh,
+    zero state, beside the long run. Quality has fallen by
 
         PSNR(fresh, reference) - PSNR(long, reference)
 
     at that frame, which does not depend on how hard the frame is. Without a reference
-    the fresh output stands for the model's own early output (on still content it is
-    exactly that), and quality has fallen by
+    the fresh output replaces the model's own early output (on still content the two
+    are equal), and quality has fallen by
 
         min(40 dB, early PSNR(long, fresh)) - PSNR(long, fresh),
 
-    early being the first comparison, at frame 20. It drifts if the median of the last
-    three comparisons is above ``drop``: what has returned by the end is no drift. A
-    third of ``drop`` is enough where more than half of the values have gone to the
-    bounds 0 and 1 that the fresh output leaves inside.
+    where early is the first comparison, at frame 20. The model drifts if the median of
+    the last three comparisons is above `drop`: a fall that is over by the end is no
+    drift. A third of `drop` is enough if more than half of the values have reached the
+    bounds 0 and 1 while those of the fresh output have not.
 
-    It drifts, too, if the state runs away: if its largest number is, in the median of
-    those comparisons, a million times that in the fresh one. A network whose gates
-    close can hide a state that grows without end behind sound frames, until float32
-    is at its end.
+    The model also drifts if its state grows without end: if, in the median of those
+    comparisons, the largest number in it is a million times that in the fresh state. A
+    network whose gates close can hide such a state behind good frames, until float32
+    overflows.
 
     A model whose last operation bounds its output (no value leaves [0, 1] in the whole
     run) cannot fall below 0 dB; drift and saturation decide.
 
     Args:
-        model: see :class:`stablevid_tf.diagnostics.subject.Subject`.
-        frames: what the model sees: an iterable of [H, W, C], or of [B, H, W, C] for
+        model: see `diagnostics.subject.Subject`.
+        frames: the input of the model: an iterable of [H, W, C], or of [B, H, W, C] for
             B sequences at once, floating in [0, 1] give or take noise; an array
             [T, H, W, C] or [B, T, H, W, C]; a video file or a folder of images.
-        reference: the truth, in step with ``frames`` and in the same forms, scale
-            times as large; None if it is not known. Divergence is then measured
+        reference: the true frames, as many as `frames`, in the same forms and scale
+            times as large. None if they are unknown: divergence is then measured
             against the input, its pixels repeated to the output's size.
-        sigma: adds Gaussian noise of that standard deviation, in units of 255, to
-            ``frames``, which are then the reference if none is given. The noise of
-            frame ``t`` depends on ``(seed, t)`` alone.
-        drop: the fall in dB that counts as drift; 3 with a reference, 10 without.
+        sigma: standard deviation of the Gaussian noise that is added to `frames`, in
+            units of 255. The clean frames are then the reference if none is given. The
+            noise of frame `t` depends on `(seed, t)` alone. Default: no noise.
+        drop: the fall in dB that counts as drift. Default: 3 with a reference, 10
+            without.
         seed: integer.
-        checkpoint: an .npz file in which the run is kept, every 1,000 frames and at
-            the end. A run that finds it goes on from there, with the same arguments,
-            and ends as an unbroken one.
+        checkpoint: an .npz file that keeps the run, written every 1,000 frames and at
+            the end. If it exists, a run with the same arguments goes on from there and
+            ends as an unbroken run does.
         progress: whether to show a progress bar.
 
     Returns:
-        :class:`stablevid_tf.diagnostics.long_run_result.LongRunResult`.
+        `diagnostics.long_run_result.LongRunResult`.
 
     Raises:
-        ValueError: no recurrent model; fewer than 50 frames; frames or references of
-            a wrong shape, type or range, the message names the frame, counting from
-            0; a reference that ends early; a checkpoint of another run.
+        ValueError: the model is not recurrent; fewer than 50 frames; frames or
+            references of a wrong shape, type or range (the message names the frame,
+            counting from 0); the reference ends early; the checkpoint belongs to
+            another run.
 
     Example:
         >>> import numpy as np
@@ -120,20 +122,21 @@ def long_run(
     needed = _SHORTEST + subject.latency
     if run is None or run.done < needed:
         raise ValueError(
-            f"A long run takes {needed} frames at least, to see a drift; "
-            "data.sequences.ping_pong makes a clip longer. Received: "
-            f"{run.done if run else 0}"
+            f"A long run needs at least {needed} frames to detect drift. Received: "
+            f"{run.done if run else 0}. Use `data.sequences.ping_pong` to make a clip "
+            "longer."
         )
     if t + 1 < run.done:
         raise ValueError(
-            f"{checkpoint} has seen {run.done} frames already. Received: {t + 1}"
+            f"{checkpoint} already holds {run.done} frames. Received: {t + 1} frames. "
+            "Give at least as many, or another file."
         )
     run.save()
     return run.result(drop)
 
 
 def _settings(subject, frame, truth, known, sigma, seed):
-    """What must be the same for a run to go on."""
+    """The settings that must match for a run to go on from a checkpoint."""
     weights = 0
     for weight in getattr(subject.model, "weights", ()):
         array = ops.convert_to_numpy(weight)
@@ -150,7 +153,7 @@ def _settings(subject, frame, truth, known, sigma, seed):
 
 
 def _in_time(frames):
-    """The frames as something that gives one after another."""
+    """The frames as an iterable over time."""
     if isinstance(frames, str | os.PathLike):
         return _read(frames)
     if isinstance(frames, np.ndarray) and frames.ndim == 5:
@@ -177,7 +180,7 @@ def _pairs(frames, reference, subject):
         truth = next(truths, None)
         if truth is None:
             raise ValueError(
-                f"the reference ends before frame {t}; give one for every frame"
+                f"The reference ends before frame {t}. Give one for every frame."
             )
         large = (shape[0], scale * shape[1], scale * shape[2], channels)
         yield frame, _checked(truth, f"reference {t}", channels, large)
@@ -197,7 +200,7 @@ def _checked(frame, name, channels, shape):
         raise ValueError(f"{name} must be of shape {shape}. Received: {frame.shape}")
     if not np.issubdtype(frame.dtype, np.floating):
         raise ValueError(
-            f"{name} must be floating in [0, 1]. Received: {frame.dtype}; divide by 255"
+            f"{name} must be floating in [0, 1]. Received: {frame.dtype}. Divide by 255"
         )
     low, high = frame.min(), frame.max()
     if not (low >= -_LIMIT and high <= _LIMIT):
@@ -212,7 +215,7 @@ def _checked_drop(drop, known):
     if drop is None:
         return 3.0 if known else 10.0
     if not drop > 0:
-        raise ValueError(f"drop is a fall in dB, above 0. Received: drop={drop!r}")
+        raise ValueError(f"drop must be above 0 dB. Received: drop={drop!r}")
     return float(drop)
 
 
@@ -221,11 +224,11 @@ def _check_sigma(sigma, reference, scale):
         return
     if not 0 <= sigma <= 255:
         raise ValueError(
-            "sigma is a noise level in units of 255, between 0 and 255. Received: "
-            f"sigma={sigma!r}"
+            "sigma must be between 0 and 255 (a noise level in units of 255). "
+            f"Received: sigma={sigma!r}"
         )
     if reference is None and scale > 1:
         raise ValueError(
-            f"A model that enlarges by {scale} has no reference in its input: give "
-            "reference=, or leave sigma out."
+            f"The input of a model with scale={scale} cannot be its reference. Give "
+            "`reference`, or leave sigma out."
         )

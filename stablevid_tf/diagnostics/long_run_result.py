@@ -8,33 +8,33 @@ _LAST = 3
 # Share of the pixels that has gone to the bounds, beyond that of a fresh state.
 _SATURATED = 0.5
 
-# Times that a state has grown, beyond a fresh one, before it has run away.
+# A state this many times larger than a fresh one grows without end.
 _RUNAWAY = 1e6
 
 
 @dataclasses.dataclass(frozen=True)
 class LongRunResult:
-    """What a long run showed; see :func:`stablevid_tf.diagnostics.long_run`.
+    """The result of a long run; see `diagnostics.long_run`.
 
-    ``B`` sequences ran side by side. Frames are counted from 0, as restored frames.
+    `B` sequences ran side by side. Restored frames are counted, from 0.
 
     Attributes:
-        name: of the model.
+        name: the model's name.
         frames: restored frames per sequence.
-        against: what ``psnr`` compares with: "reference" or "input".
-        psnr: [points, B], dB, the lowest of every ``stride`` frames.
+        against: what the output is compared with: "reference" or "input".
+        psnr: [points, B], dB, the lowest of every `stride` frames.
         saturation: [points, B], share of values within half an 8-bit step of 0 or 1,
-            or beyond, the largest of every ``stride`` frames.
+            or beyond, the largest of every `stride` frames.
         stride: frames per point.
         events: [events, 2] integers, the frame and the sequence of every divergence.
         onsets: [events] frames since the state was last zero, the failing one
             included.
-        nonfinite: restored frames with a NaN or an infinity.
+        nonfinite: number of restored frames with a NaN or an infinity.
         bounded: whether no value ever left [0, 1].
         probed: [probes], the frames at which a fresh state was compared.
         fresh: [probes, B], dB: the PSNR from a fresh state, or (without a
             reference) the PSNR of the long run's frame against the fresh one.
-        fall: [probes, B], dB, by which quality has fallen.
+        fall: [probes, B], dB, the fall in quality.
         excess: [probes, B], saturation beyond that from a fresh state.
         growth: [probes, B], the largest absolute number in the state over that in a
             fresh one; infinite where one is NaN.
@@ -60,7 +60,7 @@ class LongRunResult:
 
     @property
     def deciles(self):
-        """1st and 9th decile of the onsets, in frames; infinite without any."""
+        """1st and 9th decile of the onsets, in frames; infinite without onsets."""
         if not len(self.onsets):
             return float("inf"), float("inf")
         first, ninth = np.percentile(self.onsets, [10, 90])
@@ -68,7 +68,7 @@ class LongRunResult:
 
     @property
     def verdict(self):
-        """ "diverges", "drifts" or "stable", by the worst sequence."""
+        """ "diverges", "drifts" or "stable": that of the worst sequence."""
         if len(self.onsets):
             return "diverges"
         fall = np.median(self.fall[-_LAST:], axis=0)
@@ -96,7 +96,7 @@ class LongRunResult:
         text = (
             f"PSNR against the {self.against} fell below 0 dB; divergences: "
             f"{len(self.onsets):,}, 80 % of them between {first:,.0f} and "
-            f"{ninth:,.0f} frames after a zero state."
+            f"{ninth:,.0f} frames after the state was zero."
         )
         if self.nonfinite:
             text += f" {self.nonfinite:,} frames held a NaN or an infinity."
@@ -108,40 +108,40 @@ class LongRunResult:
         if self.against == "reference":
             side = "below" if fall >= 0 else "above"
             return (
-                f"At the end quality is {abs(fall):.2f} dB {side} what a fresh state "
-                f"gives on the same frames; {self.drop:g} dB below is drift."
+                f"At the end, quality is {abs(fall):.2f} dB {side} that from a fresh "
+                f"state on the same frames; more than {self.drop:g} dB below is drift."
             )
         agreement = np.median(self.fresh[-_LAST:, worst])
         return (
-            f"At the end the output agrees with that from a fresh state to "
-            f"{agreement:.1f} dB; under {agreement + fall - self.drop:.1f} dB, that is "
-            f"{self.drop:g} dB below the early agreement or 40 dB, is drift."
+            "At the end, the PSNR between the output and that from a fresh state is "
+            f"{agreement:.1f} dB; below {agreement + fall - self.drop:.1f} dB is drift "
+            f"({self.drop:g} dB less than early in the run, or than 40 dB)."
         )
 
     def _state(self):
         grown = self._grown().max()
         text = (
-            f"The largest number in the state is {grown:.3g} times that in a fresh one"
+            f"The largest value in the state is {grown:.3g} times that in a fresh one"
         )
         if not grown > _RUNAWAY:
             return f"{text}."
         return (
-            f"{text}: it has run away, which is drift (beyond {_RUNAWAY:g}), however "
-            "sound the frames are; they will not stay so."
+            f"{text}. More than {_RUNAWAY:g} is drift: the state grows without end, "
+            "even if the frames are still good; they will not stay so."
         )
 
     def _bounds(self):
         share = np.median(self.saturation[-_LAST:], axis=0).max()
-        text = f"{100 * share:.0f} % of the values lie at 0 or 1"
+        text = f"{100 * share:.0f} % of the values are at 0 or 1"
         if not self.bounded:
             return f"{text} or beyond."
         return (
-            f"{text}. No value left [0, 1], where PSNR below 0 cannot occur: drift and "
+            f"{text}. No value left [0, 1], so PSNR cannot fall below 0 dB: drift and "
             "saturation decide."
         )
 
     def plot(self, path):
-        """PSNR over the frames, onsets marked, as a PNG."""
+        """Write a PNG of the PSNR over the frames, with the divergences marked."""
         from matplotlib.figure import Figure
 
         frames = np.minimum((np.arange(len(self.psnr)) + 1) * self.stride, self.frames)

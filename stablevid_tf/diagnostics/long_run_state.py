@@ -30,14 +30,14 @@ _STEP = 1 / 255
 
 
 class LongRunState:
-    """All that a long run has seen so far, and how to keep it in a file.
+    """The state of a long run, which can be saved and loaded.
 
     Args:
         subject: the model.
-        frame: [B, H, W, C], the first.
+        frame: [B, H, W, C], the first frame.
         known: whether there is a reference.
-        path: of the checkpoint, or None.
-        settings: dict, what must be the same for a run to go on.
+        path: path of the checkpoint, or None.
+        settings: dict of what must match for a run to go on from a checkpoint.
     """
 
     def __init__(self, subject, frame, known, path, settings):
@@ -73,7 +73,7 @@ class LongRunState:
             self._record(restored, frame, ops.convert_to_numpy(measured))
 
     def _measured(self, frame, truth, state):
-        """A step and what is said of its output, [4, B]."""
+        """A step, and the measurements of its output, [4, B]."""
         out, state = self.subject.step(frame, state)
         out = ops.cast(out, "float32")
         psnr = metrics.psnr(out, truth)
@@ -117,7 +117,7 @@ class LongRunState:
             self.state = _reset(self.subject, self.state, frame, lost)
 
     def result(self, drop):
-        """The run so far as a :class:`LongRunResult`."""
+        """The run so far as a `LongRunResult`."""
         probes = np.stack([values for _, values in self.probes], axis=1)
         fresh, long, excess, growth = probes
         fresh, long = (np.clip(x, -_EXTREME, _EXTREME) for x in (fresh, long))
@@ -171,14 +171,14 @@ class LongRunState:
             settings = json.loads(str(arrays["settings"]))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ValueError(
-                f"{self.path} is no checkpoint of a long run, or is damaged. Give "
+                f"{self.path} is not a checkpoint of a long run, or is damaged. Give "
                 "another file, or remove it to start again."
             ) from error
         other = [name for name in settings if settings[name] != self.settings.get(name)]
         if other:
             raise ValueError(
-                f"{self.path} is a checkpoint of another run: {', '.join(other)} "
-                "differ. Give another file, or remove it to start again."
+                f"{self.path} is a checkpoint of another run: different "
+                f"{', '.join(other)}. Give another file, or remove it to start again."
             )
         self.done, self.start, self.nonfinite, bounded = map(int, arrays["counts"])
         self.bounded = bool(bounded)
@@ -234,13 +234,13 @@ def _restored(like, arrays, name):
 
 
 class _Curve:
-    """A row of values of any length in bounded memory: the worst of every block.
+    """A curve of any length in bounded memory: the worst value of every block.
 
-    Blocks are single values until ``limit`` of them are kept; then neighbours are
-    joined, and blocks are twice as long. A short failure stays visible.
+    A block is one value until `limit` blocks are kept; then neighbours are joined, and
+    blocks are twice as long. So a short failure stays visible.
 
     Args:
-        worst: ``np.minimum`` or ``np.maximum``.
+        worst: `np.minimum` or `np.maximum`.
         limit: an even number of points.
 
     Attributes:
@@ -271,10 +271,10 @@ class _Curve:
         return np.array(self._blocks)
 
     def arrays(self):
-        """All that :meth:`restore` needs, as arrays."""
+        """The arrays that `restore` needs."""
         return {"points": self.points(), "at": np.array([self.stride, self._filled])}
 
     def restore(self, points, at):
-        """Go on from what :meth:`arrays` gave."""
+        """Go on from the arrays that `arrays` returned."""
         self._blocks = list(points)
         self.stride, self._filled = map(int, at)

@@ -16,12 +16,12 @@ class LoopBound:
     """How much a feedback loop can enlarge a difference between two states.
 
     Attributes:
-        name: the loop's.
-        gain: the bound, at every frame size: the product over the loop's terms.
-        factors: ``((slice of a convolution, norm), ...)`` in the order in which the
-            state meets them, e.g. ``("body[2].conv1[64:]", 0.31)``.
-        worst: the slice that stands in the way: of the loop's largest term the
-            largest norm; None where no convolution lies on the loop.
+        name: the loop's name.
+        gain: the bound for every frame size: the product over the loop's terms.
+        factors: `((slice of a convolution, norm), ...)` in the order in which the
+            state meets them, e.g. `("body[2].conv1[64:]", 0.31)`.
+        worst: the slice with the largest norm in the loop's largest term; None if no
+            convolution lies on the loop.
     """
 
     name: str
@@ -31,12 +31,12 @@ class LoopBound:
 
 
 def loop_bound(loop, norm, names):
-    """The :class:`LoopBound` of a :class:`stablevid_tf.layers.loop.Loop`.
+    """The `LoopBound` of a `layers.loop.Loop`.
 
     Args:
         loop: the declaration.
-        norm: ``norm(conv_slice)``.
-        names: ``{layer: name}``.
+        norm: `norm(conv_slice)`.
+        names: `{layer: name}`.
     """
     gain = loop.gain(norm)  # raises where there is none
     terms = [
@@ -57,11 +57,11 @@ def loop_bound(loop, norm, names):
 
 
 def norms(kind, names):
-    """The function ``norm(conv_slice)``, bounds at every frame size.
+    """The function `norm(conv_slice)`, an upper bound for every frame size.
 
     Args:
-        kind: ``"spectral"`` or ``"infinity"``.
-        names: ``{layer: name}``, for errors.
+        kind: `"spectral"` or `"infinity"`.
+        names: `{layer: name}`, for errors.
     """
 
     # Each slice is measured once.
@@ -82,18 +82,18 @@ def norms(kind, names):
 
 
 def infinity_norm(kernel):
-    """``max over cout of sum |K|``: what a convolution makes of ``max |x|`` at most.
+    """`max over cout of sum |K|`: the most by which a convolution enlarges `max |x|`.
 
-    Reached with zero padding wherever no tap leaves the frame.
+    The bound is reached with zero padding wherever no tap leaves the frame.
     """
     return float(np.abs(kernel).sum(axis=tuple(range(kernel.ndim - 1))).max())
 
 
 def transposed_infinity_norm(kernel, strides):
-    """The same of a transposed convolution, ``kernel`` [*taps, cout, cin].
+    """The infinity norm of a transposed convolution, `kernel` [*taps, cout, cin].
 
-    An output pixel sees every ``strides``-th tap, which ones depends on its phase: the
-    largest sum of ``|K|`` over the phases.
+    An output pixel sees every `strides`-th tap, and its phase decides which ones. The
+    norm is the largest sum of `|K|` over the phases.
     """
     phases = (
         kernel[tuple(slice(p, None, s) for p, s in zip(phase, strides, strict=True))]
@@ -107,5 +107,5 @@ def check_activation(conv):
     name = getattr(getattr(conv, "activation", None), "__name__", "linear")
     if name not in _FLAT:
         raise ValueError(
-            f"its activation {name} may enlarge differences; one of {_FLAT} does not"
+            f"its activation {name} may enlarge differences. Use one of {_FLAT}"
         )

@@ -8,19 +8,19 @@ from stablevid_tf import backend
 from stablevid_tf.diagnostics.subject import Subject
 from stablevid_tf.models import RecurrentRestorer
 
-# Frames in which a random perturbation turns to where it grows: not counted.
+# Frames in which a random perturbation turns to the direction of growth: not counted.
 _BURN_IN = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class LyapunovResult:
-    """How fast a perturbation grows; see :func:`stablevid_tf.diagnostics.lyapunov`.
+    """How fast a perturbation grows; see `diagnostics.lyapunov`.
 
     Attributes:
-        name: of the model.
-        per_frame: [frames], natural logarithm of each frame's growth; -inf where the
-            perturbation has vanished, NaN where the state is not finite.
-        burn_in: first frames that are not counted.
+        name: the model's name.
+        per_frame: [frames], natural logarithm of each frame's growth; -inf if the
+            perturbation has vanished, NaN if the state is not finite.
+        burn_in: number of first frames that are not counted.
     """
 
     name: str
@@ -29,13 +29,13 @@ class LyapunovResult:
 
     @property
     def rate(self):
-        """Mean of the counted frames, per frame, up to where the state is finite."""
+        """Mean over the counted frames with a finite state, per frame."""
         counted = self._counted()
         return float(counted.mean()) if len(counted) else float("nan")
 
     @property
     def verdict(self):
-        """ "contracts" or "expands" if both halves of the frames say so, or
+        """ "contracts" or "expands" if both halves of the frames agree, otherwise
         "undecided"."""
         if np.isnan(self.per_frame).any():
             return "expands"
@@ -52,22 +52,22 @@ class LyapunovResult:
         """The verdict, its rule and its numbers, in plain sentences."""
         if np.isnan(self.per_frame).any():
             at = int(np.isnan(self.per_frame).argmax())
-            return f"{self.name} expands: from frame {at} on its state is not finite."
+            return f"{self.name} expands: its state is not finite from frame {at} on."
         if np.isneginf(self.rate):
             at = int(np.isneginf(self.per_frame).argmax())
             return (
-                f"{self.name} contracts: nothing is left of a perturbation of the "
-                f"state after {at + 1} frames."
+                f"{self.name} contracts: a perturbation of the state has vanished "
+                f"after {at + 1} frames."
             )
         return (
-            f"{self.name}: {self.verdict}. Along these frames a small perturbation of "
-            f"the state is multiplied by {np.exp(self.rate):.3f} a frame, rate "
+            f"{self.name}: {self.verdict}. On this video, a small perturbation of the "
+            f"state is multiplied by {np.exp(self.rate):.3f} per frame, rate "
             f"{self.rate:+.4f} (mean of {len(self._counted())} frames; both halves "
             "must agree on the sign)."
         )
 
     def plot(self, path):
-        """The logarithm of the perturbation's size over the frames, as a PNG."""
+        """Write a PNG of the logarithm of the perturbation's size over the frames."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(8, 3), layout="constrained")
@@ -92,32 +92,33 @@ class LyapunovResult:
 
 
 def lyapunov(model, frames, seed=0):
-    """The rate at which a small perturbation of the state grows along a video.
+    """Measure the rate at which a small perturbation of the state grows on a video.
 
-    With ``h(t) = phi(h(t-1), x(t))`` and ``D(t)`` its derivative by ``h(t-1)``:
+    With `h(t) = phi(h(t-1), x(t))` and `D(t)` its derivative with respect to `h(t-1)`:
 
         v(t) = D(t) v(t-1) / ||v(t-1)||,     rate = mean over t of log ||v(t)||
 
-    from a random ``v(0)``: the largest Lyapunov exponent of the model driven by this
-    video, in nats per frame. Below 0 the model forgets its past at that pace; above 0
-    two runs that differ ever so little part for good. One forward-mode product a
-    frame; the direction is renormalised at every frame, so that nothing overflows.
-    The first ten frames are run and not counted.
+    from a random `v(0)`: the largest Lyapunov exponent of the model driven by this
+    video, in nats per frame. Below 0, the model forgets its past at that rate. Above 0,
+    two runs with a tiny difference diverge from each other. The cost is one
+    forward-mode product per frame. The direction is normalised at every frame, so that
+    it does not overflow. The first ten frames are run but not counted.
 
-    Only what is fed back is perturbed: not the input frames that a window remembers,
-    and no integers. What is measured holds for this video alone.
+    Only the fed-back state is perturbed: not the input frames that a window holds, and
+    no integers. The rate holds for this video only.
 
     Args:
-        model: see :class:`stablevid_tf.diagnostics.subject.Subject`.
+        model: see `diagnostics.subject.Subject`.
         frames: iterable of [H, W, C], floating in [0, 1] give or take noise; at least
-            12, and the model's latency more.
-        seed: integer, of the perturbation.
+            12 plus the model's latency.
+        seed: integer, seed of the perturbation.
 
     Returns:
-        :class:`LyapunovResult`, with ``.rate`` and ``.per_frame``.
+        `LyapunovResult`, with `.rate` and `.per_frame`.
 
     Raises:
-        ValueError: no recurrent model; too few frames, or one of another shape.
+        ValueError: the model is not recurrent; there are too few frames, or one has
+            another shape.
 
     Example:
         >>> import numpy as np
@@ -144,7 +145,8 @@ def lyapunov(model, frames, seed=0):
     burn_in = _BURN_IN + subject.latency
     if len(growth) < burn_in + 2:
         raise ValueError(
-            f"The rate takes {burn_in + 2} frames or more. Received: {len(growth)}"
+            f"A Lyapunov rate needs at least {burn_in + 2} frames. Received: "
+            f"{len(growth)}. Use a longer video."
         )
     return LyapunovResult(subject.name, np.array(growth), burn_in)
 
@@ -160,7 +162,7 @@ def _check(frame, index, shape, channels):
     if wrong or not np.issubdtype(frame.dtype, np.floating):
         raise ValueError(
             f"Frame {index} must be floating in [0, 1], [height, width, {channels}], "
-            f"all of one size. Received: {frame.dtype} of shape {frame.shape}"
+            f"as large as frame 0. Received: {frame.dtype} of shape {frame.shape}"
         )
 
 
@@ -184,7 +186,7 @@ def _random_direction(subject, state, seed):
 
 
 def _normalised(direction):
-    """``(direction of norm 1, its norm)``; a direction of zeros stays one."""
+    """`(direction of norm 1, its norm)`; a direction of zeros stays one."""
     square = sum((ops.sum(ops.square(d)) for d in direction), ops.zeros(()))
     size = ops.sqrt(square)
     by = ops.where(size > 0, size, 1.0)
@@ -192,7 +194,7 @@ def _normalised(direction):
 
 
 def _advance(subject, frame, state, direction):
-    """A frame: ``(state, direction, growth, whether the state is finite)``."""
+    """A frame: `(state, direction, growth, whether the state is finite)`."""
     leaves = keras.tree.flatten(state)
     floating = [_floating(leaf) for leaf in leaves]
 

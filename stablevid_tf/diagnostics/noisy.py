@@ -2,7 +2,7 @@ import numpy as np
 
 
 def noisy(frame, sigma, seed):
-    """A frame with Gaussian noise, a function of the seed alone; not clipped.
+    """A frame with Gaussian noise that depends on the seed alone; not clipped.
 
     Args:
         frame: float32 array in [0, 1].

@@ -12,8 +12,8 @@ from stablevid_tf.diagnostics.receptive_field_result import ReceptiveFieldResult
 from stablevid_tf.diagnostics.subject import Subject
 from stablevid_tf.numerics.geometry import check_size
 
-# Iterations between two looks at what follows the centre; a look costs about as much
-# as an iteration.
+# Iterations between two checks of the outputs after the centre; a check costs about as
+# much as an iteration.
 _LOOK = 20
 # Frames up to the centre that stand in the graph one by one: in a while loop each
 # iteration took a fifth longer (benchmarks/receptive_field.py).
@@ -37,63 +37,63 @@ def temporal_receptive_field(
     seed=0,
     progress=False,
 ):
-    """Look for an input that makes a model diverge, and see how far back it looks.
+    """Search for an input that makes a model diverge, and measure its memory.
 
-    Of the frames ``X = (x(-tau) .. x(tau))``, from a zero state, with the outputs
-    ``Y``, and with ``p`` the centre pixel of ``y(0)``:
+    Given the frames `X = (x(-tau) .. x(tau))`, a zero state before them, the outputs
+    `Y`, and the centre pixel `p` of `y(0)`, the search solves
 
         max |p|   over   0 <= X <= 1
 
     by Adam from uniform noise, each step followed by a projection onto [0, 1].
     Source: Tanay et al., "Diagnosing and Preventing Instabilities in Recurrent Video
     Processing", section 2.2 (81 frames of 64x64, 500 iterations). The paper does not
-    say which step; 0.05 crosses the range in twenty iterations. The gradient is
-    divided by ``max(1, |p|)``, so that its square stays finite where the model blows
-    up. The frames after the centre (and the model's latency) are no part of the
-    gradient: they stay the noise they were, and only show what becomes of the
-    disturbance.
+    state the step; 0.05 crosses the range in twenty iterations. The gradient is
+    divided by `max(1, |p|)`, so that its square stays finite if the model diverges.
+    The frames after the centre (and the model's latency) are not optimised: they
+    remain noise, and only show whether the disturbance grows or dies out.
 
     The verdict:
 
-    - ``"diverges"``: on the noise after the centre the output (or the state) grows,
-      in each quarter of the frames by a tenth more than in the one before, to more
-      than ten times what the random start gave in its first frames; or it is not
-      finite. ``X`` is an input on which the model fails: this is certain.
-    - ``"stable"``: the oldest quarter of the past frames has at most 1 % of the
-      influence of the strongest frame, and the last quarter of the outputs is as it
-      was with the random past, but for 1 % of the largest disturbance. Nothing was
-      found: this is no proof (see :func:`stablevid_tf.diagnostics.certify`).
-    - ``"undecided"``: neither. A long memory, which a larger ``tau`` decides; a model
-      that settles in another, bounded state; a bounded output that hides what it
-      does.
+    - `"diverges"`: on the noise after the centre, the output (or the state) grows to
+      more than ten times its size in the first frames of the random start, and each
+      quarter of the frames adds a tenth more than the one before; or it is not
+      finite. `X` is an input on which the model fails: this is certain.
+    - `"stable"`: the oldest quarter of the past frames has at most 1 % of the largest
+      influence of a frame, and the last quarter of the outputs differs from that
+      after the random past by at most 1 % of the largest disturbance. The search
+      found no harmful input; this is not a proof (see `diagnostics.certify`).
+    - `"undecided"`: neither. Possible reasons: a long memory, which a larger `tau`
+      decides; a model that settles in another, bounded state; a bounded output that
+      hides a growing state.
 
-    A frame's influence is the 1-norm of the gradient of ``p``: to first order, by how
-    much another frame could move it. A model without a state has one too: its window.
+    The influence of a frame is the 1-norm of the gradient of `p`: to first order, how
+    much another frame could change `p`. A model without a state has influence from the
+    frames of its window.
 
-    With ``early_stop`` the search ends as soon as more of it can change nothing: on
-    the verdict ``"diverges"``; or on ``"stable"`` by a wide margin (halves in place of
-    quarters, 0.1 % in place of 1 %) where ``|p|`` has risen by less than 10 % in the
-    last ``2 / rate`` iterations, in which a pixel can cross the range twice.
+    With `early_stop` the search ends as soon as a longer one cannot change the
+    verdict: on `"diverges"`; or on `"stable"` by a wide margin (halves in place of
+    quarters, 0.1 % in place of 1 %) if `|p|` has risen by less than 10 % in the last
+    `2 / rate` iterations, in which a pixel can cross the range twice.
 
     Args:
-        model: see :class:`stablevid_tf.diagnostics.subject.Subject`.
-        tau: frames before the centre and after it, at least 3.
+        model: see `diagnostics.subject.Subject`.
+        tau: number of frames before the centre, and after it; at least 3.
         size: side of the frames in pixels.
-        iterations: of Adam, at most.
-        channel: of the pixel to maximise: an index, or several, each a search of its
-            own; by default the middle one (green).
+        iterations: the largest number of Adam's iterations.
+        channel: channel of the pixel to maximise: an index, or several, with a search
+            for each. Default: the middle one (green).
         restarts: searches per channel, each from another random start. The worst is
-            returned: by verdict, then by ``|p|``.
+            returned: by verdict, then by `|p|`.
         rate: Adam's step.
-        early_stop: end as soon as the verdict is certain.
+        early_stop: whether to end as soon as the verdict is certain.
         seed: integer.
-        progress: show a progress bar.
+        progress: whether to show a progress bar.
 
     Returns:
-        :class:`stablevid_tf.diagnostics.receptive_field_result.ReceptiveFieldResult`.
+        `diagnostics.receptive_field_result.ReceptiveFieldResult`.
 
     Raises:
-        ValueError: no recurrent model; an argument out of its range.
+        ValueError: the model is not recurrent; an argument is out of range.
 
     Example:
         >>> from stablevid_tf import diagnostics, models
@@ -140,14 +140,14 @@ def _channels(channel, channels):
     chosen = [channel] if isinstance(channel, int) else list(channel)
     if not chosen or not all(0 <= c < channels for c in chosen):
         raise ValueError(
-            f"channel must be from 0 to {channels - 1}, or several of these. "
+            f"channel must be from 0 to {channels - 1}, or a list of these. "
             f"Received: {channel!r}"
         )
     return chosen
 
 
 class _Search:
-    """What is compiled once, for every search on one model."""
+    """The functions that are compiled once for all searches on a model."""
 
     def __init__(self, subject, tau, size, rate):
         self.subject, self.tau, self.rate = subject, tau, rate
@@ -155,15 +155,15 @@ class _Search:
         self.free = tau + 1 + subject.latency
         if self.free > 2 * tau + 1:
             raise ValueError(
-                f"{subject.name} looks {subject.latency} frames ahead: tau must be as "
-                f"many at least. Received: tau={tau}"
+                f"{subject.name} looks {subject.latency} frames ahead, so tau must be "
+                f"at least {subject.latency}. Received: tau={tau}"
             )
         self.centre = subject.scale * size // 2
         self.update = backend.compile(self._update)
         self.watch = backend.compile(self._watch)
 
     def __call__(self, start, channel, iterations, early_stop, progress):
-        """One search from the frames ``start``, on one channel."""
+        """One search from the frames `start`, on one channel."""
         channel = ops.convert_to_tensor(channel, "int32")
         x, rest = ops.convert_to_tensor(start[: self.free]), start[self.free :]
         mean = square = ops.zeros_like(x)
@@ -193,7 +193,7 @@ class _Search:
         return dataclasses.replace(found, overflow=not np.isfinite(p))
 
     def _objective(self, x, channel):
-        """``|p|`` of the frames [T, H, W, C] up to the centre."""
+        """`|p|` of the frames [T, H, W, C] up to the centre."""
         frames = x[:, None]
 
         def step(state, frame):
@@ -207,7 +207,7 @@ class _Search:
         return ops.abs(ops.take(pixel, channel))
 
     def _update(self, x, mean, square, count, channel):
-        """One step of projected Adam: ``(x, mean, square, |p|, influence)``."""
+        """One step of projected Adam: `(x, mean, square, |p|, influence)`."""
         p, slope = backend.gradient(lambda x: self._objective(x, channel), x)
         slope = ops.where(ops.isfinite(slope), slope, 0.0) / ops.maximum(p, 1.0)
         mean = _MEAN * mean + (1 - _MEAN) * slope
@@ -230,7 +230,7 @@ class _Search:
         return restored, state, size
 
     def look(self, frames):
-        """``(outputs, sizes of the state, last finite state)`` of all frames."""
+        """`(outputs, sizes of the state, last finite state)` of all frames."""
         state = last = self.subject.initial_state(ops.convert_to_tensor(frames[:1]))
         outputs, sizes = [], []
         ahead = np.repeat(frames[-1:], self.subject.latency, axis=0)

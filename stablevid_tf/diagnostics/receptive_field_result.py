@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 
-# Below this share of its largest value, an influence or a disturbance is over.
+# Below this share of its largest value, an influence or a disturbance has died out.
 _OVER = 0.01
 
 # A run grows without end if each quarter of its frames adds this much more than the one
@@ -17,25 +17,24 @@ _RISE, _MARGIN = 1.1, 0.1
 
 @dataclasses.dataclass(frozen=True)
 class ReceptiveFieldResult:
-    """A temporal receptive field; see
-    :func:`stablevid_tf.diagnostics.temporal_receptive_field`.
+    """A temporal receptive field; see `diagnostics.temporal_receptive_field`.
 
     Attributes:
-        name: of the model.
-        inputs: ``X``, [2 tau + 1, H, W, C] in [0, 1].
-        outputs: ``Y``, [2 tau + 1, s H, s W, C], neither clipped nor made finite.
-        state: nest of arrays: the state after the last frame, or the last that was
-            finite.
-        objective: ``|p|`` at each iteration.
-        influence: of the frames -tau .. latency on ``p``.
-        disturbance: of the outputs 0 .. tau: the largest difference from what the
-            same frames give after the random past.
+        name: the model's name.
+        inputs: `X`, [2 tau + 1, H, W, C] in [0, 1].
+        outputs: `Y`, [2 tau + 1, s H, s W, C], neither clipped nor made finite.
+        state: nest of arrays: the state after the last frame, or the last finite one.
+        objective: `|p|` at each iteration.
+        influence: influence of the frames -tau .. latency on `p`.
+        disturbance: for each output 0 .. tau, the largest difference from the output
+            of the same frames after the random past.
         state_sizes: [2 tau + 1], the largest absolute value in the state.
         usual_output, usual_state: the sizes in the first frames of the random start
-            (of the output 1 at least, an image's range).
-        overflow: the search ended where ``p`` was not finite; ``X`` is the input
+            (for the output at least 1, the range of an image).
+        overflow: whether the search ended because `p` was not finite; `X` is the input
             before that.
-        verdicts: of every search, where there were several; this is the worst.
+        verdicts: the verdict of every search, if there were several; this result is
+            the worst.
     """
 
     name: str
@@ -58,7 +57,7 @@ class ReceptiveFieldResult:
 
     @property
     def iterations(self):
-        """How many were made."""
+        """Number of iterations that were made."""
         return len(self.objective)
 
     @property
@@ -68,8 +67,8 @@ class ReceptiveFieldResult:
 
     @property
     def window(self):
-        """The field's length in frames: from the first to the last frame with 1 % of
-        the influence of the strongest; 0 where none has any."""
+        """The field's length in frames: from the first to the last frame with at least
+        1 % of the largest influence; 0 if no frame has any."""
         if not self.influence.any():
             return 0
         (strong,) = np.nonzero(self.influence >= _OVER * self.influence.max())
@@ -83,10 +82,10 @@ class ReceptiveFieldResult:
         return "stable" if self._dies_out(quarters=1) else "undecided"
 
     def certain(self, settling):
-        """Whether a longer search could no longer change the verdict.
+        """Whether a longer search can no longer change the verdict.
 
         Args:
-            settling: iterations in which ``|p|`` must have risen by less than 10 %.
+            settling: iterations in which `|p|` must have risen by less than 10 %.
         """
         if self._diverges():
             return True
@@ -114,7 +113,7 @@ class ReceptiveFieldResult:
         )
 
     def _dies_out(self, quarters, margin=1.0):
-        """Whether so many quarters of the past and of the future play no part."""
+        """Whether so many quarters of the past and of the future have no influence."""
         over = margin * _OVER
         frames = -(-quarters * self.tau // 4)
         oldest, last = self.influence[:frames], self.disturbance[-frames:]
@@ -130,20 +129,20 @@ class ReceptiveFieldResult:
         """The verdict, its rule and its numbers, in plain sentences."""
         text = f"{self.name}: {self.verdict}, after {self.iterations} iterations."
         if len(self.verdicts) > 1:
-            text += f" The worst of {len(self.verdicts)} searches."
+            text += f" It is the worst of {len(self.verdicts)} searches."
         return f"{text} {getattr(self, f'_{self.verdict}_because')()}"
 
     def _diverges_because(self):
         finite = np.isfinite(self.output_sizes)
         if not finite.all():
             return (
-                "From inputs in [0, 1] the output is not finite from frame "
+                "With inputs in [0, 1], the output is not finite from frame "
                 f"{int(np.argmin(finite)) - self.tau:+d} on."
             )
         if self.overflow:
             return (
-                "From inputs in [0, 1] the output reached "
-                f"{self.output_sizes.max():.3g}; the search's next input made it "
+                "With inputs in [0, 1], the output reached "
+                f"{self.output_sizes.max():.3g}; the next input of the search made it "
                 "overflow."
             )
         if self._grows(self.output_sizes, self.usual_output):
@@ -151,38 +150,38 @@ class ReceptiveFieldResult:
         else:
             what, sizes, usual = "state", self.state_sizes, self.usual_state
         return (
-            f"On noise after the centre frame the {what} grows, by a tenth more in "
-            f"each quarter of the {self.tau} frames than in the one before, to "
-            f"{sizes[-1]:.3g}; more than {_LIMIT * usual:.3g} is out of range."
+            f"On noise after the centre frame, the {what} grows to {sizes[-1]:.3g}, "
+            f"each quarter of the {self.tau} frames adding a tenth more than the one "
+            f"before; above {_LIMIT * usual:.3g} it is out of range."
         )
 
     def _stable_because(self):
         return (
-            f"The field is {self.window} frames long: older ones have less than 1 % of "
-            "the influence of the strongest. The last quarter of the outputs is back "
-            "to what it is without the field, but for less than 1 % of the largest "
-            "disturbance. Nothing was found, which is no proof."
+            f"The field is {self.window} frames long: older frames have less than 1 % "
+            "of the largest influence. In the last quarter of the outputs, the "
+            "disturbance is less than 1 % of its largest value. The search found no "
+            "harmful input, but this is not a proof."
         )
 
     def _undecided_because(self):
         if not self.influence.any():
-            return "The centre pixel depends on no frame: nothing could be searched."
+            return "The centre pixel depends on no frame, so no search was possible."
         quarter = -(-self.tau // 4)
         oldest = self.influence[:quarter].max() / self.influence.max()
         last = self.disturbance[-quarter:].max()
         last = last / max(self.disturbance.max(), np.finfo("float32").tiny)
         return (
-            f"Neither does it grow without end nor die out: the oldest quarter of the "
-            f"frames has {100 * oldest:.2g} % of the influence of the strongest, the "
-            f"last quarter of the outputs {100 * last:.2g} % of the largest "
-            "disturbance (1 % at most would be stable). Try a larger tau."
+            "The disturbance neither grows without end nor dies out: the oldest "
+            f"quarter of the frames has {100 * oldest:.2g} % of the largest influence, "
+            f"the last quarter of the outputs {100 * last:.2g} % of the largest "
+            "disturbance (at most 1 % would be stable). Try a larger tau."
         )
 
     def plot(self, path):
-        """Figure 3 of the paper as a PNG: ``X`` above, ``Y`` below, clipped to [0, 1].
+        """Write figure 3 of the paper as a PNG: `X` above, `Y` below, both clipped.
 
-        Every fifth frame (of 81), with its offset from the centre above and the
-        largest absolute value of the output below.
+        It shows every fifth frame (of 81), with its offset from the centre above and
+        the largest absolute value of the output below.
         """
         from matplotlib.figure import Figure
 

@@ -9,21 +9,21 @@ from stablevid_tf import backend
 from stablevid_tf.diagnostics.subject import Subject
 from stablevid_tf.models.flushed import flushed
 
-# Two outputs that agree this well differ by less than what writing either to a file
-# of 8 bits changes: 20 log10(255 sqrt(12)) = 58.9 dB.
+# Two outputs that agree this well differ by less than the rounding error of a file of
+# 8 bits: 20 log10(255 sqrt(12)) = 58.9 dB.
 _SAME = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
 class RecoveryResult:
-    """Whether a model came back; see :func:`stablevid_tf.diagnostics.recovery`.
+    """Whether a model recovered; see `diagnostics.recovery`.
 
     Attributes:
-        name: of the model.
-        psnr: [frames] dB, from the state that the field left, against the reference;
-            without one against the output from a zero state.
-        psnr_from_zero: [frames] dB, from a zero state against the reference; None
-            without one.
+        name: the model's name.
+        psnr: [frames] dB, of the output from the state that the field left, against
+            the reference; without a reference, against the output from a zero state.
+        psnr_from_zero: [frames] dB, of the output from a zero state against the
+            reference; None without a reference.
         tolerance: dB.
     """
 
@@ -34,8 +34,8 @@ class RecoveryResult:
 
     @property
     def frames_needed(self):
-        """The first frame from which on all are as good; None if there is none."""
-        # A comparison with NaN is false: such a frame is no good one.
+        """The first frame from which on all frames are good; None if there is none."""
+        # A comparison with NaN is false: such a frame is not good.
         good = (self.psnr >= self._wanted()) & (self.psnr >= 0)
         (bad,) = np.nonzero(~good)
         needed = int(bad[-1]) + 1 if len(bad) else 0
@@ -48,7 +48,7 @@ class RecoveryResult:
 
     @property
     def recovered(self):
-        """Whether it came back, and stayed for the last tenth of the frames."""
+        """Whether the model recovered, for at least the last tenth of the frames."""
         return self.frames_needed is not None
 
     @property
@@ -60,8 +60,8 @@ class RecoveryResult:
         """The verdict, its rule and its numbers, in plain sentences."""
         if self.psnr_from_zero is None:
             rule = (
-                f"agrees to {_SAME:g} dB with what a zero state gives (less than the "
-                "rounding of an 8-bit file)"
+                f"agrees to {_SAME:g} dB with that from a zero state (the difference "
+                "is below the rounding of an 8-bit file)"
             )
         else:
             rule = (
@@ -69,29 +69,34 @@ class RecoveryResult:
                 f"({self.psnr_from_zero[-1]:.2f} dB on the last frame)"
             )
         if self.recovered:
-            when = f"From frame {self.frames_needed} on the output"
+            text = f"From frame {self.frames_needed} on, the output {rule}"
         else:
-            when = f"In {len(self.psnr)} frames the output never lastingly"
+            text = (
+                f"In {len(self.psnr)} frames, there is none from which on the output "
+                f"{rule}"
+            )
         first, last = self.psnr[0], self.psnr[-1]
         return (
-            f"{self.name} {self.verdict}. {when} {rule}; from the field's "
-            f"state PSNR is {first:.2f} dB at first and {last:.2f} dB at last."
+            f"{self.name} {self.verdict}. {text}. From the field's state, PSNR is "
+            f"{first:.2f} dB on the first frame and {last:.2f} dB on the last."
         )
 
     def plot(self, path):
-        """PSNR per frame, from either state, as a PNG."""
+        """Write a PNG of the PSNR per frame, from either state."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(8, 3), layout="constrained")
         axes = figure.add_subplot()
         t = np.arange(len(self.psnr))
         if self.psnr_from_zero is None:
-            axes.axhline(_SAME, color="C1", label="as good as equal")
+            axes.axhline(_SAME, color="C1", label="equal to 8 bits")
         else:
             axes.plot(t, self.psnr_from_zero, color="C1", label="from a zero state")
         axes.plot(t, self.psnr, color="C0", label="from the field's state")
         if self.frames_needed:
-            axes.axvline(self.frames_needed, color="C2", linestyle=":", label="back")
+            axes.axvline(
+                self.frames_needed, color="C2", linestyle=":", label="recovered"
+            )
         axes.set(
             xlabel="frame", ylabel="PSNR (dB)", title=f"{self.name} {self.verdict}"
         )
@@ -101,32 +106,34 @@ class RecoveryResult:
 
 
 def recovery(model, field, frames, reference=None, tolerance=0.1):
-    """Hand the state that a field left to ordinary video: does the model come back?
+    """Test whether a model recovers, on ordinary video, from harmful input.
 
-    A model that cannot be provoked, or that forgets the provocation, restores the
-    video as well as from a zero state; one that is unstable may never come back, or
-    get worse. Both run side by side, frame by frame, in memory that does not grow.
+    The model starts from the state that the temporal receptive field left (the input
+    that was optimised to make it diverge). A model that forgets that input restores
+    the video as well as from a zero state; an unstable one may never recover, or get
+    worse. Runs from both states go side by side, frame by frame, in memory that does
+    not grow.
 
-    It recovers if, from some frame on and for the last tenth of the frames at least,
-    the PSNR of the raw output (nothing is clipped) is no more than ``tolerance``
-    below that from a zero state, nor below 0 dB, which is divergence. Without a
+    The model recovers if, from some frame on and for at least the last tenth of the
+    frames, the PSNR of the raw output (nothing is clipped) is at most `tolerance`
+    below that from a zero state, and not below 0 dB, which is divergence. Without a
     reference the two outputs are compared: they must agree to 60 dB.
 
     Args:
-        model: see :class:`stablevid_tf.diagnostics.subject.Subject`.
-        field: what :func:`stablevid_tf.diagnostics.temporal_receptive_field` gave for
-            this model.
+        model: see `diagnostics.subject.Subject`.
+        field: the result of `diagnostics.temporal_receptive_field` for this model.
         frames: iterable of [H, W, C], floating in [0, 1] give or take noise, of the
             field's size.
-        reference: iterable of the true frames [scale H, scale W, C], as many.
+        reference: iterable of the true frames [scale H, scale W, C], one for each
+            frame. Default: none.
         tolerance: in dB, with a reference.
 
     Returns:
-        :class:`RecoveryResult`, with ``.recovered`` and ``.frames_needed``.
+        `RecoveryResult`, with `.recovered` and `.frames_needed`.
 
     Raises:
-        ValueError: no recurrent model; the field of another model; no frames, or
-            frames of another size; a reference that does not fit.
+        ValueError: the model is not recurrent; the field belongs to another model;
+            there are no frames, or frames of another size; the reference does not fit.
 
     Example:
         >>> import numpy as np
@@ -162,7 +169,7 @@ def recovery(model, field, frames, reference=None, tolerance=0.1):
         quality.append(_psnr(out, truth))
         from_zero.append(_psnr(fresh, truth))
     if not quality:
-        raise ValueError("No frames came in; give at least one.")
+        raise ValueError("`frames` is empty. Give at least one frame.")
     return RecoveryResult(
         name=subject.name,
         psnr=np.array(quality),
@@ -175,9 +182,9 @@ def _checked(frame, index, shape):
     frame = np.asarray(frame)
     if frame.shape != shape or not np.issubdtype(frame.dtype, np.floating):
         raise ValueError(
-            f"Frame {index} must be floating in [0, 1], of the field's shape {shape}: "
-            "crop it, or make the field of another size. "
-            f"Received: {frame.dtype} of shape {frame.shape}"
+            f"Frame {index} must be floating in [0, 1], of the field's shape {shape}. "
+            f"Received: {frame.dtype} of shape {frame.shape}. Crop the frame, or make "
+            "a field of another size."
         )
     return ops.convert_to_tensor(frame[None].astype("float32"))
 
@@ -185,12 +192,13 @@ def _checked(frame, index, shape):
 def _check_truth(truth, index, shape):
     if truth is None:
         raise ValueError(
-            f"The reference ended after {index} frames, before the frames did."
+            f"The reference ended after {index} frames, before the frames did. Give "
+            "one for every frame."
         )
     if np.shape(truth) != shape:
         raise ValueError(
-            f"Frame {index} of the reference must be of the restored shape {shape}. "
-            f"Received: {np.shape(truth)}"
+            f"Frame {index} of the reference must have the shape of the restored "
+            f"frame, {shape}. Received: {np.shape(truth)}"
         )
 
 
@@ -199,8 +207,8 @@ def _check_state(state, wanted, name):
     shapes, fitting = [tuple(s.shape) for s in flat], [tuple(s.shape) for s in wanted]
     if shapes != fitting:
         raise ValueError(
-            f"The field's state must be one of {name}, of shapes {fitting}: take a "
-            f"field of this very model. Received: {shapes}"
+            f"The field's state does not fit {name}, whose state has shapes {fitting}. "
+            f"Received: {shapes}. Use a field of the same model."
         )
 
 

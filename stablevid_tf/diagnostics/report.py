@@ -35,7 +35,7 @@ footer { color: #666; font-size: .85rem; margin-top: 3rem; }
 <h1>$name</h1>
 <div class="verdict $colour"><strong>$verdict</strong>$reason</div>
 <table>
-<tr><th>test</th><th>verdict</th><th>what was seen</th></tr>
+<tr><th>test</th><th>verdict</th><th>result</th></tr>
 $rows</table>
 $sections
 <footer>stablevid diagnose &middot; $settings &middot; Keras $keras</footer>
@@ -45,11 +45,11 @@ $sections
 
 
 def page(diagnosis, pictures):
-    """The page's text.
+    """The text of the HTML page.
 
     Args:
-        diagnosis: a :class:`stablevid_tf.diagnostics.diagnosis.Diagnosis`.
-        pictures: ``{title of a test: PNG bytes}``.
+        diagnosis: a `diagnostics.diagnosis.Diagnosis`.
+        pictures: `{title of a test: PNG bytes}`.
     """
     rows, sections = [], []
     for title, part in diagnosis.parts():

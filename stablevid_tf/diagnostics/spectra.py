@@ -18,13 +18,13 @@ _POINTS = 512
 
 @dataclasses.dataclass(frozen=True)
 class Spectra:
-    """The singular values of a model's convolutions (see :func:`spectra`).
+    """The singular values of a model's convolutions (see `spectra`).
 
     Attributes:
-        model: its name.
+        model: the model's name.
         layers: a tuple of
-            :class:`stablevid_tf.diagnostics.layer_spectrum.LayerSpectrum`.
-        skipped: ``((name, why), ...)`` of convolutions without a spectrum here.
+            `diagnostics.layer_spectrum.LayerSpectrum`.
+        skipped: `((name, reason), ...)` of the convolutions that are unsupported.
     """
 
     model: str
@@ -33,26 +33,26 @@ class Spectra:
 
     @property
     def verdict(self):
-        """The range of the norms, in words."""
+        """The range of the spectral norms, as text."""
         norms = [layer.norm for layer in self.layers]
         return f"norms {min(norms):.2f} to {max(norms):.2f}"
 
     def summary(self):
-        """Two sentences: the numbers, and what may be concluded from them."""
+        """The numbers, and what follows from them."""
         ranks = [layer.stable_rank for layer in self.layers]
         skipped = f" ({len(self.skipped)} skipped)" if self.skipped else ""
         return (
             f"{self.model}: {len(self.layers)} convolutions{skipped}, spectral "
             f"{self.verdict}, stable ranks {min(ranks):.3f} to {max(ranks):.3f} of "
-            "full rank. Norms of single layers do not tell a stable model from an "
-            "unstable one; gains of feedback loops may (the certificate)."
+            "full rank. The norms of single layers do not show whether a model is "
+            "stable; the gains of its feedback loops may (see the certificate)."
         )
 
     def average(self):
         """Index from 0 to 1, mean and standard deviation over the layers.
 
-        Layers differ in their number of singular values: each spectrum runs from 0
-        (the norm) to 1 (the smallest).
+        Layers differ in their number of singular values, so the index of each spectrum
+        runs from 0 (the largest value, the norm) to 1 (the smallest).
         """
         at = np.linspace(0, 1, _POINTS)
         curves = [
@@ -62,7 +62,7 @@ class Spectra:
         return at, np.mean(curves, axis=0), np.std(curves, axis=0)
 
     def plot(self, path):
-        """Write the average spectrum, as in tables 2 and 3 of the paper, as PNG."""
+        """Write the average spectrum as a PNG, as in tables 2 and 3 of the paper."""
         from matplotlib.figure import Figure
 
         at, mean, deviation = self.average()
@@ -84,25 +84,25 @@ class Spectra:
 
 
 def spectra(model, size=32):
-    """Singular values of every convolution of a model.
+    """Compute the singular values of every convolution of a model.
 
-    Exact on periodic maps, by Fourier transform, as the paper has them (section 3.1,
-    after Sedghi et al.); beside them a bound on the norm with zero padding at every
-    size. The values on maps of 32 are a sample of those on larger ones: of the
-    paper's 64 every fourth.
+    The values are exact on periodic maps, by Fourier transform, as in the paper
+    (section 3.1, after Sedghi et al.). The result also has an upper bound of the norm
+    with zero padding for every size. The values on maps of 32 are a sample of those on
+    larger maps: every fourth of those on the paper's maps of 64.
 
     Args:
-        model: anything that is diagnosed, or any Keras model that holds convolutions
-            (1D to 3D, transposed too). Of a restorer or a cell the folded kernels are
-            taken, those that inference runs.
-        size: side of the maps, in frequencies; a 3D convolution gets as many
-            frequencies in all as a 2D one.
+        model: any model that `diagnose` takes, or any Keras model with convolutions
+            (1D to 3D, transposed too). For a restorer or a cell the folded kernels are
+            used, which inference runs.
+        size: side of the maps, in frequencies. A 3D convolution gets as many
+            frequencies in total as a 2D one.
 
     Returns:
-        A :class:`Spectra`.
+        A `Spectra`.
 
     Raises:
-        ValueError: the model holds no convolution whose spectrum is known here.
+        ValueError: the model holds no supported convolution.
 
     Example:
         >>> from stablevid_tf import diagnostics, models
@@ -128,7 +128,7 @@ def spectra(model, size=32):
             skipped.append((path, str(error)))
     if not layers:
         raise ValueError(
-            "Spectra need a Keras model that holds convolutions. Received: "
+            "Spectra need a Keras model that holds supported convolutions. Received: "
             f"{name} ({type(model).__name__})"
             + "".join(f"; {path}: {why}" for path, why in skipped)
         )
@@ -136,7 +136,7 @@ def spectra(model, size=32):
 
 
 def _loop_names(network, names):
-    """``{convolution: "loop: slice"}`` of those on a loop, as far as declared."""
+    """`{convolution: "loop: slice"}` of the convolutions on declared loops."""
     return {
         part.conv: f"{loop.name}: {slice_name(part, names)}"
         for loop in declared_loops(network) or ()

@@ -7,25 +7,24 @@ from stablevid_tf.models import RecurrentRestorer
 
 
 class Subject:
-    """What is being diagnosed: anything that restores a frame and keeps a state.
+    """The model under diagnosis: it restores a frame and keeps a state.
 
     Args:
-        model: a :class:`stablevid_tf.models.RecurrentRestorer` (its folded twin is
-            diagnosed: what inference runs), a
-            :class:`stablevid_tf.cells.RecurrentVideoCell`, any object with
-            ``initial_state(frame)`` and ``step(frame, state)``, or a Keras layer with
-            ``initial_state(frame)`` and ``call(frame, state)``. Frames are
-            [B, H, W, channels]; a step returns ``(restored, state)``.
+        model: a `models.RecurrentRestorer` (its folded twin, which inference runs, is
+            diagnosed), a `cells.RecurrentVideoCell`, any object with
+            `initial_state(frame)` and `step(frame, state)`, or a Keras layer with
+            `initial_state(frame)` and `call(frame, state)`. Frames are
+            [B, H, W, channels]; a step returns `(restored, state)`.
 
     Attributes:
-        name: for reports.
+        name: the name in reports.
         model: the folded model, the cell or the object that runs.
-        cell: the recurrent cell, None where there is none to look into.
-        channels, scale, latency: as of a restorer; 3, 1 and 0 where the object does
-            not say.
+        cell: the recurrent cell; the object itself if it has none.
+        channels, scale, latency: as of a restorer. Defaults for an object without
+            them: 3, 1 and 0.
 
     Raises:
-        ValueError: ``model`` is none of these.
+        ValueError: `model` is none of these.
     """
 
     def __init__(self, model):
@@ -42,9 +41,9 @@ class Subject:
             self._step = model
         else:
             raise ValueError(
-                "A diagnosis needs a recurrent model, with initial_state(frame) and "
-                "step(frame, state); a model that sees whole clips has no state that "
-                f"could go astray. Received: {self.name} ({type(model).__name__})"
+                "A diagnosis needs a recurrent model, with `initial_state(frame)` and "
+                "`step(frame, state)`. A model of whole clips has no state that could "
+                f"fail. Received: {self.name} ({type(model).__name__})"
             )
         self.model = model
         if isinstance(model, RecurrentRestorer):
@@ -60,13 +59,13 @@ class Subject:
         return self.model.initial_state(frame)
 
     def step(self, frame, state):
-        """``(restored, state)``; can be traced and differentiated."""
+        """`(restored, state)`; can be traced and differentiated."""
         return self._step(frame, state)
 
     def run(self, frames, state=None):
-        """``(restored [B, T, s H, s W, C], state)`` of frames [B, T, H, W, C].
+        """`(restored [B, T, s H, s W, C], state)` of frames [B, T, H, W, C].
 
-        Restored frames lag behind by ``latency``, as those of ``step``.
+        Restored frames are `latency` frames late, as those of `step` are.
         """
         if state is None:
             state = self.initial_state(frames[:, 0])
@@ -79,7 +78,7 @@ class Subject:
         return ops.moveaxis(restored, 0, 1), state
 
     def stateless(self):
-        """Whether nothing is carried from frame to frame (but a window of inputs)."""
+        """Whether no state is carried between frames, except a window of inputs."""
         frame = ops.zeros((1, 16, 16, self.channels))
         holder = self.model
         if isinstance(holder, RecurrentRestorer):

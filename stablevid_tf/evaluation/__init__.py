@@ -1,4 +1,4 @@
-"""Measuring models by the protocols of the papers."""
+"""Measuring models with the protocols of the papers."""
 
 from stablevid_tf.evaluation.evaluate import evaluate
 from stablevid_tf.evaluation.evaluation_result import EvaluationResult

@@ -1,4 +1,4 @@
-"""What a model is shown of a clip, and what its output is compared with."""
+"""The frames that a model sees of a clip, and those its output is compared with."""
 
 import collections
 import itertools
@@ -12,16 +12,16 @@ from stablevid_tf.data.list_videos import list_videos
 from stablevid_tf.data.video import open_video
 from stablevid_tf.data.video_error import VideoError
 
-# Full-range luma, as a grey model is shown.
+# Full-range luma, which a grey model sees.
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def find_clips(source, truth=None):
-    """``{name: (path, path of its truth or None)}``, by the names of the files.
+    """`{name: (path, path of its truth or None)}`, by the names of the files.
 
     Raises:
-        FileNotFoundError: no clips, or one without a truth.
-        ValueError: two clips of one name.
+        FileNotFoundError: there are no clips, or one has no truth.
+        ValueError: two clips have the same name.
     """
     paths = _by_name(list_videos(source))
     if truth is None:
@@ -31,24 +31,24 @@ def find_clips(source, truth=None):
     if missing:
         raise FileNotFoundError(
             f"{truth}: no truth for {len(missing)} of {len(paths)} clips "
-            f"({', '.join(missing[:5])}); a clip and its truth have the same name"
+            f"({', '.join(missing[:5])}). A clip and its truth must have the same name"
         )
     return {name: (path, truths[name]) for name, path in paths.items()}
 
 
 def pairs(paths, protocol, channels, name, seed):
-    """Yields ``(shown, truth)`` of one clip, frame by frame, float32 [h, w, C].
+    """Yields `(shown, truth)` of one clip, frame by frame, float32 [h, w, C].
 
     Args:
-        paths: ``(path, path of its truth or None)``.
-        protocol: a :class:`stablevid_tf.evaluation.Protocol`.
-        channels: what the model takes: 3 or 1; one more is a noise map.
-        name: of the clip; random numbers are drawn from it and the seed.
-        seed: integer; with 0 the noise is that of ``benchmarks/denoise_psnr.py``.
+        paths: `(path, path of its truth or None)`.
+        protocol: a `evaluation.Protocol`.
+        channels: channels of the model's input: 3 or 1; one more is a noise map.
+        name: the clip's name; random numbers depend on it and the seed.
+        seed: integer; with 0 the noise is that of `benchmarks/denoise_psnr.py`.
 
     Raises:
-        VideoError: what cannot be read.
-        ValueError: sizes or lengths that do not fit.
+        VideoError: a file cannot be read.
+        ValueError: sizes or lengths do not fit.
     """
     path, truth = paths
     grey = channels <= 2
@@ -68,7 +68,8 @@ def pairs(paths, protocol, channels, name, seed):
         yield pair
     if count < (protocol.frames or 1):
         raise ValueError(
-            f"{count} frames; {protocol.name} measures {protocol.frames or 1} or more"
+            f"{count} frames are too few: {protocol.name} needs at least "
+            f"{protocol.frames or 1}"
         )
 
 
@@ -77,8 +78,8 @@ def _by_name(paths):
              for path in paths}  # fmt: skip
     if len(named) < len(paths):
         raise ValueError(
-            f"Clips are told apart by their names, and of {len(paths)} only "
-            f"{len(named)} differ; rename them, or evaluate them apart"
+            f"Clips must have different names. Received: {len(paths)} clips with "
+            f"{len(named)} names. Rename them, or evaluate them separately"
         )
     return named
 
@@ -91,28 +92,30 @@ def _frames(path, grey):
             if shape is not None and image.shape != shape:
                 raise VideoError(
                     f"{path}: frame {index} is {image.shape[1]}x{image.shape[0]}, "
-                    f"those before it {shape[1]}x{shape[0]}"
+                    f"those before it are {shape[1]}x{shape[0]}"
                 )
             shape = image.shape
             yield (image @ _GREY)[..., None] if grey else image
 
 
 def _given(shown, truth, scale):
-    """Degraded frames and true ones, from files."""
+    """Degraded and true frames, from files."""
     for index, (a, b) in enumerate(itertools.zip_longest(shown, truth)):
         if a is None or b is None:
-            longer = "its truth" if a is None else "the clip"
-            raise ValueError(f"{longer} is longer: the other ends after {index} frames")
+            longer, shorter = "the clip", "its truth"
+            if a is None:
+                longer, shorter = shorter, longer
+            raise ValueError(f"{longer} is longer: {shorter} ends after {index} frames")
         if b.shape[:2] != (scale * a.shape[0], scale * a.shape[1]):
             raise ValueError(
-                f"the truth must have {scale} times the size of the clip. Received: "
-                f"{b.shape[1]}x{b.shape[0]} and {a.shape[1]}x{a.shape[0]}"
+                f"the truth must be {scale} times as large as the clip. Received: "
+                f"truth {b.shape[1]}x{b.shape[0]}, clip {a.shape[1]}x{a.shape[0]}"
             )
         yield a, b
 
 
 def _made(truth, layer, random, protocol):
-    """True frames and what the protocol makes of them, window by window."""
+    """Frames degraded by the protocol and true ones, window by window."""
     scale = protocol.scale
     length = layer.frames_needed(1)
     every = layer.frames_needed(2) - length

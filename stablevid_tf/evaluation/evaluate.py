@@ -11,7 +11,7 @@ from stablevid_tf.evaluation.evaluation_result import EvaluationResult, mean_of
 from stablevid_tf.evaluation.protocols import PROTOCOLS
 from stablevid_tf.streaming import restore
 
-#: What can be measured beside a protocol's own measures.
+#: What can be measured besides a protocol's own measures.
 ALSO = ("lpips", "tof", "warping_error")
 _TEMPORAL = ("tof", "warping_error")
 
@@ -34,35 +34,35 @@ def evaluate(
     """Measures a model on a set of clips, as a paper does.
 
     The clips run one after another, frame by frame, in memory that does not grow with
-    their length. What cannot be read or does not fit (corrupt frames, sizes that
-    change, a truth of another length, fewer frames than the protocol measures) is left
-    out with a warning, counted, and named in the result. Where super-resolution makes
-    the small frames itself, true ones are first cut at the right and below to sides
-    that divide by the scale.
+    their length. A clip that cannot be read or does not fit (corrupt frames, sizes that
+    change, a truth of another length, fewer frames than the protocol needs) is left
+    out with a warning, counted, and named in the result. If the protocol makes the
+    small frames of super-resolution, the true frames are first cropped at the right and
+    below to sides that are multiples of the scale.
 
     Args:
         model: as for `streaming.restore`.
-        source: a folder of videos and of folders of frames, or as
-            `data.ClipDataset` takes it: true clips, which the protocol spoils; with
-            `truth` the spoilt ones.
+        source: a folder of videos and of folders of frames, or any source that
+            `data.ClipDataset` takes: true clips, which the protocol degrades; with
+            `truth`, degraded clips.
         protocol: a name in `PROTOCOLS`, or a `Protocol`.
-        truth: the true clips, of the same names as those of `source`.
-        also: of "lpips", "tof", "warping_error", to be measured besides; the latter
-            two over all frames.
-        lpips_weights: what `metrics.lpips_weights` gave, for "lpips".
-        seed: integer for the noise. Each clip's is drawn from its name and this.
+        truth: the true clips, with the same names as those of `source`.
+        also: more measures, from "lpips", "tof" and "warping_error"; the last two over
+            all frames.
+        lpips_weights: the result of `metrics.lpips_weights`, for "lpips".
+        seed: integer. The noise of a clip depends on the clip's name and the seed.
         strategy, tile: as for `streaming.restore`.
-        name: of the model, for the table.
-        profiles: keep a temporal profile of each clip, by its middle row.
-        report: function called with each row as it is made.
+        name: the model's name in the table. Default: `model.name`.
+        profiles: whether to keep a temporal profile of each clip, of its middle row.
+        report: function that is called with each row when it is ready.
 
     Returns:
         `EvaluationResult`.
 
     Raises:
-        FileNotFoundError: no clips, or clips without a truth.
-        ValueError: an unknown protocol or measure, a model of another scale, or not
-            one clip that could be measured.
+        FileNotFoundError: there are no clips, or clips without a truth.
+        ValueError: the protocol or a measure is unknown, the model has another scale,
+            or no clip could be measured.
 
     Example:
         >>> import tempfile
@@ -105,7 +105,7 @@ def evaluate(
             report(rows[-1])
     if not rows:
         raise ValueError(
-            f"Not one of {len(clips)} clips could be measured. First: {left_out[0]}"
+            f"None of {len(clips)} clips could be measured. First: {left_out[0]}"
         )
     name = name or getattr(model, "name", type(model).__name__)
     given = truth is not None
@@ -113,7 +113,7 @@ def evaluate(
 
 
 class _Meter:
-    """The measures of one clip as its frames come."""
+    """The measures of one clip, frame by frame."""
 
     def __init__(self, protocol, wanted, lpips_weights, profiles):
         self.values = {metric: [] for metric in wanted}
@@ -125,7 +125,8 @@ class _Meter:
     def add(self, truth, restored):
         if restored.shape != truth.shape:
             raise ValueError(
-                f"the model gave frames of shape {restored.shape} for {truth.shape}"
+                "the model's output must have the shape of the true frame, "
+                f"{truth.shape}. Received: {restored.shape}"
             )
         # A written picture is clipped.
         pair = truth, np.clip(restored, 0, 1)
@@ -158,7 +159,7 @@ class _Meter:
 
 
 def _restored(model, pairs, strategy, tile):
-    """Yields ``(truth, restored)``; as many truths are kept as the model lags."""
+    """Yields `(truth, restored)`; truths are kept for the model's latency."""
     truths = collections.deque()
 
     def shown():
@@ -176,7 +177,7 @@ def _value(metric, values, frame):
 
 
 def _besides(protocol, also):
-    """Measures beside a protocol's: LPIPS at its frames, motion over all."""
+    """The measures of `also`: LPIPS at the protocol's frames, the others over all."""
     frames = dict.fromkeys(frame for _, frame in protocol.measures)
     for metric in also:
         for frame in ("mean",) if metric in _TEMPORAL else frames:
@@ -188,7 +189,8 @@ def _protocol(protocol):
         return protocol
     if protocol not in PROTOCOLS:
         raise ValueError(
-            f"There are the protocols {', '.join(PROTOCOLS)}. Received: {protocol!r}"
+            f"Unknown protocol. Received: {protocol!r}. Choose from: "
+            f"{', '.join(PROTOCOLS)}"
         )
     return PROTOCOLS[protocol]
 
@@ -197,21 +199,25 @@ def _check(model, protocol, also, lpips_weights):
     scale = getattr(model, "scale", 1)
     if scale != protocol.scale:
         raise ValueError(
-            f"{protocol.name} measures models that enlarge by {protocol.scale}. "
-            f"Received: a model of scale {scale}"
+            f"Protocol {protocol.name} needs a model of scale {protocol.scale}. "
+            f"Received: a model of scale {scale}. Choose another protocol or model"
         )
     if protocol.y and model.channels <= 2:
         raise ValueError(
-            f"{protocol.name} measures luma of RGB. Received: a model of grey frames"
+            f"Protocol {protocol.name} measures the luma of RGB frames. Received: a "
+            "grey model. Use a model of RGB frames"
         )
     unknown = set(also) - set(ALSO)
     if unknown:
-        raise ValueError(f"also is of {ALSO}. Received: {sorted(unknown)}")
+        raise ValueError(
+            f"Unknown measures in also. Received: {sorted(unknown)}. Choose from: "
+            f"{', '.join(ALSO)}"
+        )
     if "lpips" in also and lpips_weights is None:
-        # Says where they come from.
+        # Its error says where to get them.
         metrics.lpips_weights(None)
     if set(also) & set(_TEMPORAL) and "cv2" not in sys.modules:
         from stablevid_tf.metrics.flow import optical_flow
 
-        # Refuses now where OpenCV is missing, not after the first clip.
+        # Raises now if OpenCV is missing, not after the first clip.
         optical_flow(np.zeros((16, 16, 1)), np.zeros((16, 16, 1)))

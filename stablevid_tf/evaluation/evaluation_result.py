@@ -22,18 +22,18 @@ _HIGHEST = 100.0
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationResult:
-    """What :func:`stablevid_tf.evaluation.evaluate` measured.
+    """The measures that `evaluation.evaluate` returns.
 
     Attributes:
-        protocol: a :class:`stablevid_tf.evaluation.Protocol`.
-        name: of the model.
-        rows: one dictionary per clip: ``clip``, ``frames``, and the measures.
-        curves: ``{clip: {metric: [value of each frame]}}``; of tOF and the warping
-            error, of each frame from the second on with the one before it.
-        profiles: ``{clip: [2 T + 4, W, C]}``, if asked for: the middle row of the truth
-            over time, a gap, and below it that of the restored clip.
-        left_out: why, for each clip that could not be measured.
-        given: whether the spoilt clips were given beside the truth.
+        protocol: an `evaluation.Protocol`.
+        name: the model's name.
+        rows: one dictionary per clip: `clip`, `frames`, and the measures.
+        curves: `{clip: {metric: [value of each frame]}}`; tOF and the warping error
+            have a value for each frame from the second on, with the frame before it.
+        profiles: `{clip: [2 T + 4, W, C]}`, with `profiles=True`: the middle row of the
+            truth over time, a gap, and below it that of the restored clip.
+        left_out: the reason for each clip that could not be measured.
+        given: whether degraded clips were given besides the truth.
     """
 
     protocol: Protocol
@@ -46,12 +46,12 @@ class EvaluationResult:
 
     @property
     def mean(self):
-        """Each measure's mean over clips; see :func:`mean_of` for those without one."""
+        """Each measure's mean over clips; see `mean_of` for missing values."""
         measures = [key for key in self.rows[0] if key not in ("clip", "frames")]
         return {key: mean_of(key, [row[key] for row in self.rows]) for key in measures}
 
     def table(self):
-        """The row of a table, under its head, in Markdown."""
+        """A Markdown table with a header and one row."""
         head = ["protocol", "model", "clips", *self.mean]
         count = str(len(self.rows))
         if self.left_out:
@@ -62,12 +62,12 @@ class EvaluationResult:
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def save(self, folder):
-        """Writes ``results.csv`` and the pictures.
+        """Writes `results.csv` and the pictures.
 
         Args:
-            folder: made where it is missing. ``results.csv`` has one row per clip and
-                their mean last; ``psnr.png`` and the like show every frame's value;
-                ``profile_CLIP.png`` the temporal profiles.
+            folder: created if it does not exist. `results.csv` has one row per clip
+                and their mean last; `psnr.png` and the like show every frame's value;
+                `profile_CLIP.png` shows the temporal profile of a clip.
 
         Returns:
             The paths of the files.
@@ -93,7 +93,7 @@ class EvaluationResult:
         return paths
 
     def plot(self, metric, path):
-        """One metric of every frame of every clip, and their mean, as a PNG.
+        """Writes a PNG of one metric of every frame of every clip, and their mean.
 
         The mean ends with the shortest clip.
         """
@@ -136,15 +136,15 @@ class EvaluationResult:
 
 
 def shown(column, value):
-    """A measure as it is printed: two digits of a dB, four of anything else."""
+    """A measure as text: two decimals for dB, four for other measures."""
     return f"{value:.2f}" if column.startswith("psnr") else f"{value:.4f}"
 
 
 def mean_of(measure, values):
-    """The mean of a measure's values; NaN where a restored frame holds a NaN.
+    """The mean of a measure's values; NaN if a restored frame holds a NaN.
 
-    The warping error alone has no value where nothing is seen twice: what has none is
-    passed over.
+    Only the warping error can have no value, if no pixel is visible in both frames:
+    such frames are ignored.
 
     Example:
         >>> from stablevid_tf.evaluation.evaluation_result import mean_of

@@ -3,29 +3,30 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """How a paper measures: what it spoils clips by, and what of them it compares.
+    """How a paper measures: how it degrades clips, and how it compares them.
 
-    Plain data; those of the papers are in ``evaluation.PROTOCOLS``. Values are clipped
+    Plain data; those of the papers are in `evaluation.PROTOCOLS`. Values are clipped
     to [0, 1] and not rounded before they are compared. A clip's value is that of one
     frame, or the mean over its frames; the value of a set is the mean over its clips,
     long or short.
 
     Attributes:
-        name: a word.
+        name: the protocol's name, one word.
         source: the paper and its section.
-        task: what the models do.
-        degradation: name of a class of ``data.degradations``.
+        task: the task of the models, such as "denoising".
+        degradation: name of a class of `data.degradations`.
         settings: its arguments.
         scale: how many times larger the restored frames are.
         measures: pairs of "psnr" or "ssim" and a frame: a number, counted from 1, or
             "mean".
-        y: luma of BT.601 (studio range) instead of RGB.
+        y: whether to compare luma of BT.601 (studio range) instead of RGB.
         crop: pixels left out at each border.
-        frames: how many of a clip are shown to the model, from its first; None: all.
+        frames: how many frames of a clip the model sees, from the first; None: all.
             Shorter clips are left out.
-        rounded: the degraded frames are rounded to 8 bits, as pictures on disk are.
-        open: where it was measured, or what the paper leaves open and how that is
-            settled here.
+        rounded: whether the degraded frames are rounded to 8 bits, as pictures on disk
+            are.
+        open: on what data the paper measured, or what it does not state and which
+            choice was made here.
 
     Example:
         >>> import dataclasses
@@ -51,11 +52,11 @@ class Protocol:
 
     @property
     def columns(self):
-        """A name for each measure that says what it is."""
+        """The column name of each measure."""
         return tuple(self.column(*measure) for measure in self.measures)
 
     def column(self, metric, frame):
-        """The name of one measure."""
+        """The column name of one measure."""
         colour = {"psnr": self._colour, "ssim": self._colour, "lpips": "_rgb"}
         at = frame if frame == "mean" else f"frame{frame}"
         return f"{metric}{colour.get(metric, '')}_{at}"
@@ -65,19 +66,21 @@ class Protocol:
         return "_y" if self.y else "_rgb"
 
     def describe(self, given=False):
-        """The protocol in a sentence or two.
+        """The protocol in a few sentences.
 
         Args:
-            given: whether the spoilt clips were given beside the truth.
+            given: whether degraded clips were given besides the truth.
         """
         what = "luma (BT.601, studio range)" if self.y else "RGB"
         if self.crop:
             what += f", {self.crop} pixels left out at each border"
         settings = ", ".join(f"{k}={v!r}" for k, v in self.settings.items())
-        spoilt = "spoilt clips as given" if given else f"{self.degradation}({settings})"
+        degraded = f"{self.degradation}({settings})"
+        if given:
+            degraded = "degraded clips as given"
         count = "every frame" if self.frames is None else f"the first {self.frames}"
         text = (
-            f"{self.name}: {self.task}, {spoilt}, {count} of each clip, {what}, mean "
+            f"{self.name}: {self.task}, {degraded}, {count} of each clip, {what}, mean "
             f"over clips. {self.source}."
         )
         return f"{text} {self.open}".strip()

@@ -1,4 +1,4 @@
-"""The protocols of the papers: a table, and nothing else."""
+"""The protocols of the papers, as a table."""
 
 from stablevid_tf.evaluation.protocol import Protocol
 
@@ -13,7 +13,7 @@ _ALL = (
         scale=1,
         measures=(("psnr", 1), ("psnr", 7), ("psnr", "mean")),
         frames=7,
-        open="There on the first 1024 validation septuplets of Vimeo-90k.",
+        open="The paper measures the first 1024 validation septuplets of Vimeo-90k.",
     ),
     Protocol(
         name="tanay_x2",
@@ -25,7 +25,7 @@ _ALL = (
         scale=2,
         measures=(("psnr", 1), ("psnr", 7), ("psnr", "mean")),
         frames=7,
-        open="Not stated there: the downsampling (here antialiased bicubic, not "
+        open="The paper does not state the downsampling (here antialiased bicubic, not "
         "rounded).",
     ),
     Protocol(
@@ -38,8 +38,8 @@ _ALL = (
         scale=4,
         measures=(("psnr", "mean"), ("ssim", "mean")),
         y=True,
-        open="Not stated there: edges of the blur (here mirrored), rounding of the "
-        "small frames (here none).",
+        open="The paper does not state the edges of the blur (here mirrored) and the "
+        "rounding of the small frames (here none).",
     ),
     Protocol(
         name="wdvr_reds",
@@ -64,7 +64,7 @@ _ALL = (
         y=True,
         crop=4,
         rounded=True,
-        open="Not stated there: the downsampling of Vid4 (here as of REDS).",
+        open="The paper does not state the downsampling of Vid4 (here that of REDS).",
     ),
     Protocol(
         name="rirn",
@@ -76,8 +76,8 @@ _ALL = (
         scale=1,
         measures=(("psnr", "mean"), ("ssim", "mean")),
         rounded=True,
-        open="There with the blurred frames of GoPro or REDS, to be given beside the "
-        "truth; the blur here (7 frames averaged) is for sharp videos alone.",
+        open="The paper uses the blurred frames of GoPro or REDS: give them and the "
+        "truth. The blur here (7 frames averaged) is for sharp videos without them.",
     ),
 )
 

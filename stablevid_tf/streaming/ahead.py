@@ -3,14 +3,14 @@ import threading
 
 
 def ahead(iterable, size=4):
-    """Runs an iterable in a thread of its own, up to `size` items ahead.
+    """Runs an iterable in its own thread, up to `size` items ahead.
 
-    An exception in the iterable comes out here, in its place. Closing this
-    generator, or an exception where it is used, stops the thread and waits for it.
+    An exception in the iterable is raised here, after the items before it. Closing
+    this generator, or an exception where it is used, stops the thread and waits for it.
 
     Args:
         iterable: run and closed in the thread.
-        size: int, how many finished items may wait.
+        size: int, the largest number of finished items that wait.
 
     Yields:
         The items of `iterable`.

@@ -6,8 +6,8 @@ def at_precision(model, precision):
     """A model that computes in another precision.
 
     Args:
-        model: a `RecurrentRestorer` or `ClipRestorer`; not changed. With `"auto"` and
-            `"float32"` any other model is returned as it is.
+        model: a `RecurrentRestorer` or `ClipRestorer`; it is not changed. With `"auto"`
+            and `"float32"` any other model is returned as it is.
         precision: `"auto"`, `"float32"`, `"bfloat16"` or `"float16"`.
 
     Returns:
@@ -15,7 +15,7 @@ def at_precision(model, precision):
         `model` itself if it has this precision.
 
     Raises:
-        ValueError: another kind of model; an unknown precision.
+        ValueError: the model is of another kind; the precision is unknown.
 
     Example:
         >>> from stablevid_tf import models
@@ -29,7 +29,7 @@ def at_precision(model, precision):
         if precision in ("auto", "float32"):
             return model
         raise ValueError(
-            f"{type(model).__name__} has no precision that could be set. "
+            f"The precision of {type(model).__name__} cannot be set. "
             f"Received: precision={precision!r}. Use auto, or a model of "
             "stablevid_tf.models"
         )

@@ -5,16 +5,16 @@ import threading
 
 @contextlib.contextmanager
 def behind(function, size=4):
-    """Calls a function in a thread of its own, up to `size` calls behind.
+    """Calls a function in its own thread, up to `size` calls behind.
 
-    Leaving the context waits for all calls. An exception in the context, an interrupt
-    included, drops the calls that wait, and waits for the one that runs. An exception
-    in the function ends the thread and is raised at the next call, at the latest when
-    the context is left.
+    Leaving the context waits for all calls. An exception in the context, or an
+    interrupt, drops the waiting calls and waits for the running one. An exception in
+    the function ends the thread and is raised at the next call, or when the context is
+    left.
 
     Args:
         function: called in the thread, in order.
-        size: int, how many calls may wait.
+        size: int, the largest number of calls that wait.
 
     Yields:
         A function with the same arguments, which returns nothing; it waits while

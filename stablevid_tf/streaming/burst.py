@@ -6,14 +6,15 @@ from stablevid_tf.streaming.steps import steps
 
 @dataclasses.dataclass(frozen=True)
 class Burst:
-    """Strategy: burst by burst, the state reset to zero before each.
+    """Strategy: restore bursts of frames, with the state reset to zero before each.
 
-    Every burst is restored as a clip of its own: no failure can build up over more
-    than `frames` frames. After each reset the quality falls to that of a single
-    frame and comes back. Source: Tanay et al., section 3.4 and appendix E.
+    Every burst is restored as its own clip, so no failure can build up over more than
+    `frames` frames. After each reset the quality falls to that of a single frame and
+    then recovers. Source: Tanay et al., section 3.4 and appendix E.
 
     Args:
-        frames: of a burst; choose what the model is known to stand.
+        frames: frames of a burst; choose a length at which the model is known to be
+            stable.
 
     Raises:
         ValueError: `frames` is not a positive integer.
@@ -32,7 +33,8 @@ class Burst:
     def __post_init__(self):
         if not isinstance(self.frames, int) or self.frames < 1:
             raise ValueError(
-                f"frames of a burst must be 1 or more. Received: frames={self.frames!r}"
+                "frames must be an integer of 1 or more. Received: "
+                f"frames={self.frames!r}"
             )
 
     def run(self, model, frames):

@@ -1,23 +1,23 @@
 import dataclasses
 
 from stablevid_tf.streaming.steps import steps
-from stablevid_tf.streaming.tiled import calmed
+from stablevid_tf.streaming.tiled import dampened_twin
 
 
 @dataclasses.dataclass(frozen=True)
 class Dampen:
-    """Strategy: the state counts less at every step.
+    """Strategy: multiply the state by a factor at every step.
 
-    Runs `models.dampened(model, factor)`, at no cost in time. Whether a factor makes
-    a model stable is for `diagnostics.certify` to say, or for a long run.
+    It runs `models.dampened(model, factor)`, at no cost in time. To find out whether a
+    factor makes a model stable, use `diagnostics.certify` or `diagnostics.long_run`.
 
     Args:
-        factor: 0 (every frame by itself) to 1 (the model as it is). By default 0.55,
-            the largest at which VResNet-feat was stable, at 1.1 dB less (Tanay et
+        factor: 0 (every frame by itself) to 1 (the model as it is). Default: 0.55, the
+            largest factor at which VResNet-feat was stable, with 1.1 dB less (Tanay et
             al., table 7).
 
     Raises:
-        ValueError: `factor` is outside; when restoring: the model declares no
+        ValueError: `factor` is out of range; when restoring: the model declares no
             feedback loops, or has none.
 
     Example:
@@ -34,9 +34,9 @@ class Dampen:
     def __post_init__(self):
         if not 0 <= self.factor <= 1:
             raise ValueError(
-                f"a dampening factor is from 0 to 1. Received: factor={self.factor!r}"
+                f"factor must be from 0 to 1. Received: factor={self.factor!r}"
             )
 
     def run(self, model, frames):
         """The restored frames, an iterator; see `restore`."""
-        return steps(calmed(model, self.factor), frames)
+        return steps(dampened_twin(model, self.factor), frames)

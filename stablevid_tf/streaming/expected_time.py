@@ -8,7 +8,7 @@ def timed(images, count, say):
 
     Args:
         images: iterable.
-        count: int; the time is that of so many images after the first one, whose time
+        count: int, the number of images that are timed, after the first one: its time
             includes the compilation of the model.
         say: function of a float.
 
@@ -24,11 +24,11 @@ def timed(images, count, say):
 
 
 def expected_time(seconds, frames):
-    """The expected time in words.
+    """The expected time as text.
 
     Args:
-        seconds: per frame.
-        frames: int, how many there are; None: unknown.
+        seconds: seconds per frame.
+        frames: int, the number of frames; None: unknown.
 
     Example:
         >>> from stablevid_tf.streaming.expected_time import expected_time

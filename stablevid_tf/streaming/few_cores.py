@@ -5,12 +5,12 @@ import threading
 
 @contextlib.contextmanager
 def few_cores(count):
-    """What starts threads inside sees `count` cores, and so starts fewer threads.
+    """Limits the cores of the calling thread, so that codecs start fewer threads.
 
     FFmpeg, x264 and libvpx choose their number of threads when a codec opens, from the
     cores that the calling thread may use. Afterwards the calling thread and the new
     threads may use every core again, so two such processes do not share one core.
-    Linux only; elsewhere nothing is limited.
+    Linux only; on other systems nothing is limited.
 
     Args:
         count: int; None: no limit.

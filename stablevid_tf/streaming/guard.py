@@ -8,7 +8,7 @@ import numpy as np
 from stablevid_tf.models.dampened import can_dampen
 from stablevid_tf.models.flushed import flushed
 from stablevid_tf.streaming.scenes import scenes
-from stablevid_tf.streaming.tiled import calmed
+from stablevid_tf.streaming.tiled import dampened_twin
 from stablevid_tf.streaming.watched import means, watched
 
 _LEAST_HARM = 1 / 255
@@ -24,72 +24,73 @@ _WATCH_EVERY = 4
 _WORTH = 0.6
 # Frames between two looks at it. A look costs one step.
 _LOOK_EVERY = 200
-# What a model's memory counts that goes astray twice within so many frames.
+# The dampening of a model that fails twice within so many frames.
 _SOON = 100
 _DAMPEN = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
 class Guard:
-    """Strategy: the state is watched, and replaced when it goes astray.
+    """Strategy: watch the state, and replace it when it fails.
 
-    At every fourth frame a few levels are taken: of each map of the state the largest
-    and the mean magnitude, on one pixel in 17; and the largest difference between the
-    restored frame and the input, both averaged over blocks of 8x8 input pixels, which
-    a restoration should hardly change. What is usual is what a burst reaches: the
-    last `burn_in + 1` frames, restored from the zero state. That a frame is finite is
-    asked of every one.
+    The guard compares the model with a *burst*: the last `burn_in + 1` frames, restored
+    from the zero state. At every fourth frame it measures *levels*: for each map of the
+    state the largest and the mean magnitude, on one pixel in 17; and the largest
+    difference between the restored frame and the input, both averaged over blocks of
+    8x8 input pixels, which a restoration should hardly change. The usual levels are
+    those that a burst reaches. Every frame is checked for values that are not finite.
 
     1. The first burst of a scene sets the usual levels. At a scene cut (see `scenes`)
-       the state begins at zero.
-    2. A look is taken every 200 frames of a scene, sooner at its beginning and after
-       an event, at models of scale 1 that do not look ahead: the frame before, by
-       itself, gives z. What memory is worth is the share of the way from z to the
-       restored frame that comes nearest to the truth, for which the input y that came
-       after stands, whose noise neither has seen::
+       the state is reset to zero.
+    2. The benefit of memory is measured every 200 frames of a scene, sooner at its
+       beginning and after an event, for models of scale 1 that do not look ahead. The
+       frame before, restored by itself, gives z. The benefit is the lambda that
+       minimises the error of z + lambda (out - z), where out is the restored frame.
+       The truth is replaced by the next input y, whose noise neither z nor out has
+       seen:
 
-           1/2 + (|z - y|^2 - |out - y|^2) / (2 |out - z|^2)
+           lambda = 1/2 + (|z - y|^2 - |out - y|^2) / (2 |out - z|^2)
 
-       At 1/2 memory is of no use; below 0.6 it is suspect.
-    3. A check is made then, when a level exceeds `factor` times the usual one, when a
-       mean magnitude has grown by a tenth since it was last checked, when a frame is
-       not finite, and, of a model at which no look is taken, every `check_every`
-       frames of a scene. The burst that ends at
-       this frame is run beside the state: it gives a frame q and levels; and the
-       frame by itself, which gives z.
-    4. The burst's frame and state take over if a level exceeds `factor` times the
-       burst's; or if memory does harm: the root mean square of out - q is above 0.7
-       times that of z - q, and above 1/255; or it is suspect and the burst comes
-       nearer to y. If not, the content has changed, not the model: the usual levels
-       are raised, and nothing else happens. So a stable model's frames come out as
-       they are.
-    5. If that happens again within 100 frames, a new state is not enough: until the
-       scene's end the model runs with its memory dampened by 0.9 (see
+       At 1/2 memory has no benefit; below 0.6 it is suspect.
+    3. A check is made if memory is suspect, if a level exceeds `factor` times the usual
+       one, if a mean magnitude has grown by a tenth since its last check, if a frame is
+       not finite, and, for a model whose benefit of memory is not measured, every
+       `check_every` frames of a scene. A check restores the burst that ends at this
+       frame, which gives a frame q and levels, and the frame by itself, which gives z.
+    4. The burst's frame and state replace the model's if a level exceeds `factor` times
+       the burst's; or if memory does harm: the root mean square of out - q is above 0.7
+       times that of z - q, and above 1/255; or if memory is suspect and the burst is
+       nearer to y. Otherwise the content has changed, not the model: the usual levels
+       are raised, and nothing else happens. So the frames of a stable model are not
+       changed.
+    5. If the state is replaced again within 100 frames, a new state is not enough:
+       until the end of the scene the model's memory is dampened by 0.9 (see
        `models.dampened`), once more each time.
-    6. If the burst's frame is not finite either, the frame by itself takes over.
+    6. If the burst's frame is not finite either, the frame restored by itself is used.
 
-    What it cannot see: a failure within the burn-in, which is taken for usual (use
-    `Dampen`). What it sees late: harm that grows slowly while the state does not, only
-    at the next look, or, of a model that looks ahead or enlarges, at the next check
-    (lower `check_every` for such a model). A check costs `burn_in + 2` steps, more if
-    the model looks ahead.
+    The guard cannot detect a failure within the burn-in, which sets the usual levels
+    (use `Dampen`). It detects slowly growing harm late if the state does not grow: at
+    the next measurement of the benefit, or, for a model that looks ahead or enlarges,
+    at the next check (lower `check_every` for such a model). A check costs
+    `burn_in + 2` steps, more if the model looks ahead.
 
     Args:
-        factor: above 1; how far beyond a burst's levels is out of range.
-        burn_in: frames that warm a new state up; about as many as the model was
+        factor: above 1; a level beyond `factor` times the burst's is out of range.
+        burn_in: frames that warm up a new state; about as many as the model was
             trained on.
-        check_every: frames from one check to the next of a model that looks ahead or
-            enlarges; of others, from a look that found nothing better to the next.
+        check_every: for a model that looks ahead or enlarges, frames between checks;
+            for other models, frames from a measurement that found memory suspect, but
+            no better state, to the next.
 
     Attributes:
-        events: list of `(frame, reason)` of the last run, the frame counted from 0,
-            the reason "scene cut", "state out of range", "picture off the input",
+        events: list of `(frame, reason)` of the last run. Frames are counted from 0.
+            The reason is "scene cut", "state out of range", "picture off the input",
             "memory does harm", "not finite" or, after one of these, "dampened to"
             and the factor.
 
     Raises:
-        ValueError: an argument is outside; when restoring: a frame that is not finite
-            even by itself.
+        ValueError: an argument is out of range; when restoring: a frame that is not
+            finite even if restored by itself.
 
     Example:
         >>> import numpy as np
@@ -172,7 +173,7 @@ class Guard:
                     if index - tripped < _SOON and can_dampen(model):
                         dampening *= _DAMPEN
                         self.events.append((at, f"dampened to {dampening:.2f}"))
-                        step = watched(calmed(model, dampening))
+                        step = watched(dampened_twin(model, dampening))
                         burst = _burst(step, recent, latency)
                     out, state, levels = burst.out, burst.state, burst.levels
                     checked, tripped, gap = 0.0, index, first_gap
@@ -186,7 +187,7 @@ class Guard:
             yield out
 
     def _astray(self, out, levels, usual):
-        """What speaks against a frame, or None."""
+        """The reason why a frame is bad, or None."""
         if not np.isfinite(out).all():
             return "not finite"
         if levels is None:
@@ -223,8 +224,8 @@ def _burst(step, recent, latency):
     if np.isfinite(alone.out).all():
         return alone
     raise ValueError(
-        "the model's output is not finite even for a frame restored by itself, so it "
-        "is not its memory that fails. Look at the frame and the weights"
+        "The model's output is not finite even for a frame restored by itself, so the "
+        "cause is not its memory. Check the frame and the weights"
     )
 
 
@@ -241,7 +242,7 @@ def _from_zero(step, frames, latency=0):
 
 
 def _worth(out, alone, truth):
-    """The best share of the way from `alone` to `out`; 1 if they hardly differ."""
+    """The benefit of memory, see `Guard`; 1 if `alone` and `out` hardly differ."""
     way = _distance(out, alone) ** 2
     if way < _LEAST_HARM**2:
         return 1.0

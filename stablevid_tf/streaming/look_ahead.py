@@ -1,4 +1,4 @@
-"""Models that need the frames after as well as before, over any number of frames."""
+"""Restoring any number of frames with models that need frames before and after."""
 
 import itertools
 
@@ -9,25 +9,25 @@ _LEAST_KEPT = 8
 
 
 def look_ahead(model, frames, ahead):
-    """Restores frames window by window, each window a clip of its own.
+    """Restores frames window by window, each window as its own clip.
 
-    A window keeps ``C = max(8, 2 L)`` frames, and sees L frames before and L after
-    them, so that its recurrences, forward and backward, have L frames to warm up. It
-    is restored by one whole-clip call, which any clip network allows, 3D convolutions
-    included. All windows are of C + 2 L frames: the first keeps what is before its
-    look-ahead, the last (the video's last C + 2 L frames) all that has not gone out
-    yet. A video that fits in one window is one whole-clip call.
+    A window keeps `C = max(8, 2 L)` frames, and sees L frames before and L after
+    them, so that its recurrences, forward and backward, have L frames to warm up. One
+    whole-clip call restores it, so any clip network is supported, with 3D convolutions
+    too. All windows have C + 2 L frames: the first keeps the frames before its
+    look-ahead, the last (the video's last C + 2 L frames) all frames that are not
+    restored yet. A video that fits in one window is one whole-clip call.
 
-    Cost: (C + 2 L) / C calls a frame, at most 2. Memory: that of a whole-clip call on
-    C + 2 L frames. A frame goes out after at most C + 2 L more have come in.
+    Cost: (C + 2 L) / C calls per frame, at most 2. Memory: that of a whole-clip call on
+    C + 2 L frames. A restored frame is at most C + 2 L frames late.
 
     Args:
-        model: a clip model; `predict_on_batch` takes and gives [1, T, H, W, C].
+        model: a clip model; `predict_on_batch` takes and returns [1, T, H, W, C].
         frames: iterable of checked float32 [H, W, C] arrays.
         ahead: L, 0 or more.
 
     Yields:
-        [scale H, scale W, C] arrays, as many as came in.
+        [scale H, scale W, C] arrays, as many as `frames`.
     """
     kept = kept_frames(ahead)
     frames = iter(frames)
@@ -47,5 +47,5 @@ def look_ahead(model, frames, ahead):
 
 
 def kept_frames(ahead):
-    """How many frames of a window go out: C, see `look_ahead`."""
+    """How many frames a window keeps: C, see `look_ahead`."""
     return max(_LEAST_KEPT, 2 * ahead)

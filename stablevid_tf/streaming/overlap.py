@@ -6,16 +6,16 @@ from stablevid_tf.streaming.burst import Burst
 
 @dataclasses.dataclass(frozen=True)
 class Overlap:
-    """Strategy: two copies burst by burst, the second half a burst later.
+    """Strategy: two copies of the model run in bursts, the second half a burst later.
 
-    Every frame is taken from the copy whose state is older: with bursts of 10 from
-    the first copy on frames 1 to 10, 16 to 20, 26 to 30, ..., from the second on 11
-    to 15, 21 to 25, ... So no frame but the first few comes from a young state, at
-    two model steps a frame; the picture may flicker where the copies alternate.
+    Every frame comes from the copy whose state is older. With bursts of 10, the first
+    copy gives frames 1 to 10, 16 to 20, 26 to 30, ..., the second frames 11 to 15, 21
+    to 25, ... So only the first few frames come from a young state. The cost is two
+    model steps per frame. The picture may flicker where the copies alternate.
     Source: Tanay et al., section 3.4 and appendix E.
 
     Args:
-        frames: of a burst; even.
+        frames: frames of a burst; even.
 
     Raises:
         ValueError: `frames` is not a positive even integer.
@@ -34,7 +34,7 @@ class Overlap:
     def __post_init__(self):
         if not isinstance(self.frames, int) or self.frames < 2 or self.frames % 2:
             raise ValueError(
-                "frames of a burst that overlaps must be even, 2 or more. "
+                "frames must be an even integer of 2 or more. "
                 f"Received: frames={self.frames!r}"
             )
 

@@ -44,10 +44,10 @@ def part(video, start=0.0, seconds=None):
 
 
 def check_part(start, seconds):
-    """Raise unless `start` and `seconds` name a part of a video.
+    """Raise if `start` or `seconds` is out of range.
 
     Raises:
-        ValueError: they do not.
+        ValueError: one is.
     """
     if not 0 <= start < float("inf"):
         raise ValueError(f"`start={start!r}` is out of range. Use 0 seconds or more")

@@ -5,7 +5,7 @@ from stablevid_tf.streaming.video_noise import lacks_level, takes_level
 
 
 def ready(model, measure, sigma=None, strength=1.0, precision=None):
-    """A model as `restore_file` runs it.
+    """The model that `restore_file` runs.
 
     Args:
         model: a model, or the name of a zoo entry.
@@ -31,7 +31,7 @@ def ready(model, measure, sigma=None, strength=1.0, precision=None):
     if sigma is None and lacks_level(model):
         sigma = measure()
         if sigma is None:
-            raise ValueError("The frames are too small to measure noise: give sigma")
+            raise ValueError("The frames are too small to measure noise. Give sigma")
     if sigma is not None:
         model = at_noise_level(model, sigma)
     return model if strength == 1 else at_strength(model, strength)

@@ -7,58 +7,58 @@ from stablevid_tf.streaming.tiled import Tiled
 
 # Noise of sigma 100/255 stays within; values of 0..255 do not.
 _LIMIT = 4.0
-# Frames that a bidirectional model is shown before and after those it restores. From 4
-# on the cost is two calls a frame, and more costs memory alone; at 8 an untrained model
-# whose loops halve was 62 dB from the whole clip (benchmarks/look_ahead.py).
+# Frames that a bidirectional model sees before and after those it restores. From 4 on
+# the cost is two calls per frame, and more frames only cost memory; at 8 an untrained
+# model whose loops halve was 62 dB from the whole clip (benchmarks/look_ahead.py).
 LOOK_AHEAD = 8
-# Pixels that a tile sees beyond what is kept of it: a step of VResNet or VDnCNN at its
-# usual depth sees 12. By 8 pixels the seam has gone (benchmarks/tiles.py).
+# Pixels that a tile overlaps its neighbours by: a step of VResNet or VDnCNN at its
+# usual depth sees 12. At 8 pixels the seam has gone (benchmarks/tiles.py).
 OVERLAP = 16
 
 
 def restore(model, frames, strategy=None, *, look_ahead=None, tile=None, overlap=None):
     """Restores frames one after another, in memory that does not grow.
 
-    Every frame that comes in goes out, in order. For causal models the result
-    equals the whole-clip call. A model that looks ahead (`model.latency` frames)
-    is flushed by repeating the last frame. Nothing is clipped. If the model folds
-    (`model.fold`), its folded twin does the work.
+    Every frame is restored, in order. For causal models the result equals the
+    whole-clip call. A model that looks ahead (by `model.latency` frames) is flushed by
+    repeating the last frame. Outputs are not clipped. If the model folds
+    (`model.fold`), its folded twin runs.
 
-    A bidirectional model (one of whole clips) restores windows: C frames, with
-    `look_ahead` frames before and after them that are restored again by the next
-    window, C the larger of 8 and twice `look_ahead`. That costs (C + 2 look_ahead) /
-    C calls a frame. A video of at most C + 2 look_ahead frames is one whole-clip
-    call; of a longer one each frame misses what lies further away than `look_ahead`
-    frames. Memory is that of a whole-clip call on these C + 2 look_ahead frames; tiles
+    A bidirectional model (one of whole clips) restores windows of C frames, where C is
+    the larger of 8 and twice `look_ahead`. A window also sees `look_ahead` frames
+    before and after them, which other windows restore. That costs (C + 2 look_ahead) /
+    C calls per frame. A video of at most C + 2 look_ahead frames is one whole-clip
+    call; in a longer one, a frame may lack the influence of frames further away than
+    `look_ahead`. Memory is that of a whole-clip call on C + 2 look_ahead frames; tiles
     make it smaller.
 
     Frames too large for the device's memory are cut into tiles (see `Tiled`), while
-    the state stays on the host. They give the same video where `overlap` covers the
-    receptive field of one step: 12 pixels of VResNet and of VDnCNN at their usual
+    the state stays on the host. The result equals the untiled one if `overlap` covers
+    the receptive field of one step: 12 pixels for VResNet and VDnCNN at their usual
     depth.
 
     Args:
         model: a recurrent model with `initial_state`, `step`, `latency`, `scale`
             and `channels`; or a model of whole clips such as `ClipRestorer`.
         frames: iterable of [H, W, C] floating arrays, values in [0, 1] give or
-            take noise; any number of them, all of one size.
+            take noise; any number of them, all of the same size.
         strategy: how to run a model that may not be stable: None (as it is),
             "burst", "overlap", "dampen", "guard", or an instance of `Burst`,
             `Overlap`, `Dampen`, `Guard`.
-        look_ahead: 0 or more frames, 8 unless said; for a bidirectional model only.
-        tile: side of a tile in input pixels, overlap included; None: frames whole.
-        overlap: pixels that a tile sees on each side beyond what is kept of it; 16
-            unless said. Rounded up to a multiple of 8.
+        look_ahead: frames, 0 or more; for a bidirectional model only. Default: 8.
+        tile: side of a tile in input pixels, overlap included. Default: no tiles.
+        overlap: overlap of neighbouring tiles in pixels, per side, rounded up to a
+            multiple of 8. Default: 16.
 
     Returns:
-        Iterator of [scale H, scale W, C] float32 arrays, as many as came in.
+        Iterator of [scale H, scale W, C] float32 arrays, as many as `frames`.
 
     Raises:
-        ValueError: an unknown strategy, or one that does not suit the model;
-            `look_ahead` of a model that restores frame by frame; tiles that are too
-            small for their overlap; `overlap` without `tile`; while iterating:
-            no frames, or one of wrong rank, channels, dtype, size or range, or with
-            NaN. The message names the frame, counting from 0.
+        ValueError: the strategy is unknown or does not suit the model; `look_ahead`
+            for a model that restores frame by frame; `tile` is too small for the
+            overlap; `overlap` without `tile`; while iterating: no frames, or one of
+            wrong rank, channels, dtype, size or range, or with NaN. The message names
+            the frame, counting from 0.
 
     Example:
         >>> from stablevid_tf import models, streaming
@@ -80,15 +80,15 @@ def restore(model, frames, strategy=None, *, look_ahead=None, tile=None, overlap
     name = getattr(model, "name", type(model).__name__)
     if not (hasattr(model, "step") or hasattr(model, "predict_on_batch")):
         raise ValueError(
-            f"{name} has neither `step` nor `predict_on_batch`; give a model of "
+            f"{name} has neither `step` nor `predict_on_batch`. Give a model of "
             "stablevid_tf.models"
         )
     if not hasattr(model, "step"):
         run = _windows(name, strategy, look_ahead)
     elif look_ahead is not None:
         raise ValueError(
-            f"{name} restores frame by frame and needs no look-ahead; leave "
-            f"look_ahead out. Received: look_ahead={look_ahead!r}"
+            f"{name} restores frame by frame and needs no look-ahead. "
+            f"Received: look_ahead={look_ahead!r}. Leave look_ahead out"
         )
     else:
         run = strategy.run if strategy else steps
@@ -97,7 +97,9 @@ def restore(model, frames, strategy=None, *, look_ahead=None, tile=None, overlap
     if tile is not None:
         model = Tiled(model, tile, OVERLAP if overlap is None else overlap)
     elif overlap is not None:
-        raise ValueError(f"overlap goes with tile. Received: overlap={overlap!r}")
+        raise ValueError(
+            f"overlap needs tile. Received: overlap={overlap!r}, tile=None"
+        )
     return run(model, _checked(frames, model.channels))
 
 
@@ -105,8 +107,8 @@ def _windows(name, strategy, ahead):
     """`run(model, frames)` of a bidirectional model."""
     if strategy is not None:
         raise ValueError(
-            f"{name} is bidirectional: it begins anew at every window of frames, so "
-            f"nothing can build up. Leave strategy out. Received: {strategy!r}"
+            f"{name} is bidirectional: its state is reset at every window of frames, "
+            f"so it needs no strategy. Leave strategy out. Received: {strategy!r}"
         )
     ahead = LOOK_AHEAD if ahead is None else ahead
     if isinstance(ahead, bool) or not isinstance(ahead, int) or ahead < 0:
@@ -125,7 +127,7 @@ def _checked(frames, channels):
         shape = frame.shape
         yield frame.astype(np.float32, copy=False)
     if shape is None:
-        raise ValueError("no frames came in; give at least one")
+        raise ValueError("`frames` is empty. Give at least one frame")
 
 
 def _check(frame, index, channels, shape):
@@ -142,7 +144,7 @@ def _check(frame, index, channels, shape):
     if shape is not None and frame.shape != shape:
         raise ValueError(
             f"frame {index} is {frame.shape[1]}x{frame.shape[0]}, those before it "
-            f"{shape[1]}x{shape[0]}; restore each size by itself"
+            f"are {shape[1]}x{shape[0]}. Restore each size separately"
         )
     low, high = frame.min(), frame.max()
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -150,5 +152,5 @@ def _check(frame, index, channels, shape):
     if low < -_LIMIT or high > _LIMIT:
         raise ValueError(
             f"frame {index} must be in [0, 1], give or take noise. Received: values "
-            f"from {low:g} to {high:g}; divide by 255 if they are of 0..255"
+            f"from {low:g} to {high:g}; divide by 255 if the range is 0..255"
         )

@@ -21,7 +21,7 @@ from stablevid_tf.streaming.restore import LOOK_AHEAD, restore
 from stablevid_tf.streaming.video_noise import measured_noise
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# From this frame size on the expected time is said.
+# From this frame size on, the expected time is printed.
 _LARGE = 1280 * 720
 # Frames after the first one that are timed.
 _TIMED = 3
@@ -51,19 +51,19 @@ def restore_file(
 ):
     """Restores a video file or a folder of images into another.
 
-    Every frame that comes in goes out, with its time. Sound, colour matrix and
-    range, and pixel aspect are kept; rotation is applied to the pixels. One thread
-    decodes, the calling thread runs the model, another thread encodes; each is at most
-    a few frames ahead of the next, so memory does not grow with the length. The
-    target appears only when it is complete: after an exception in any of the three, or
-    an interrupt, nothing of it is left. A grey model gives a grey video.
+    Every frame is restored, with its time. Sound, colour matrix and range, and pixel
+    aspect are kept; rotation is applied to the pixels. One thread decodes, the calling
+    thread runs the model, another thread encodes; each is at most a few frames ahead of
+    the next, so memory does not grow with the length. The target appears only when it
+    is complete: an exception in any of the three, or an interrupt, leaves no part of
+    it. A grey model gives a grey video.
 
     Args:
         model: as for `restore`; or the name of a zoo entry, as for `zoo.load`.
         source: a video file, a folder of images, or a pattern of image names.
         target: a file name with a video suffix, or a folder for PNG files.
         crf: int, quality of the target, 0 (best) to 51. Default: 18 (24 for WebM).
-        lossless: bool, store RGB bit by bit.
+        lossless: bool, store RGB without loss.
         overwrite: bool, replace an existing `target`.
         rate: frames per second of images. Default: 24.
         allow_damaged: bool, restore what can be decoded of a truncated or damaged
@@ -82,8 +82,9 @@ def restore_file(
         start: seconds from the first frame; frames before are dropped.
         seconds: length of the part to restore. Default: to the end. A part has no
             sound.
-        progress: bool, show a bar with frames per second and the time left, and say the
-            measured noise and, for large frames, the expected time; on standard error.
+        progress: bool, show a bar with frames per second and the time left, and print
+            the measured noise and, for large frames, the expected time; on standard
+            error.
 
     Returns:
         int, the number of frames.
@@ -91,8 +92,8 @@ def restore_file(
     Raises:
         FileNotFoundError, FileExistsError, VideoError, ValueError: as
             `data.open_video`, `data.create_video`, `restore`, `zoo.load` and
-            `models.at_strength`; source and target are the same; `sigma` for a model
-            without a noise map; `start` is after the end.
+            `models.at_strength`; source and target are the same; `sigma` is given for
+            a model without a noise map; `start` is after the end.
 
     Example:
         >>> import tempfile
@@ -128,7 +129,7 @@ def restore_file(
         times = collections.deque()
         grey = model.channels == 1
         if grey:
-            warnings.warn("the model is grey: colour is left behind", stacklevel=2)
+            warnings.warn("the model is grey: the target has no colour", stacklevel=2)
         # Leaving closes these from last to first, each waiting for its thread.
         frames = stack.enter_context(
             contextlib.closing(ahead(_floats(part(video, start, seconds), times, grey)))
@@ -158,7 +159,7 @@ def restore_file(
 
 
 def _info_of_part(info, start, seconds):
-    """What a part of a video says of itself: fewer frames, and no sound."""
+    """The info of a part of a video: fewer frames, and no sound."""
     if not start and seconds is None:
         return info
     if info.sound is not None:
@@ -173,7 +174,7 @@ def _info_of_part(info, start, seconds):
 
 
 def _timed_frames(model, look_ahead):
-    """After how many frames the time per frame is known: a window's, or a few."""
+    """The number of frames that are timed: those of a window, or a few."""
     if hasattr(model, "step"):
         return _TIMED
     return kept_frames(LOOK_AHEAD if look_ahead is None else look_ahead)

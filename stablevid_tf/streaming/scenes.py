@@ -13,9 +13,9 @@ def scenes(frames):
     """Numbers the scenes of a video.
 
     The change at a frame is the mean absolute difference to the frame before, both
-    averaged over blocks of 8x8 pixels. A scene begins where it is above 0.05, above
-    four times its running median, and above twice the last change: so neither noise,
-    nor motion, nor the second half of a flash begins one.
+    averaged over blocks of 8x8 pixels. A scene begins if it is above 0.05, above four
+    times its running median, and above twice the last change. So noise, motion and the
+    second half of a flash do not begin a scene.
 
     Args:
         frames: iterable of float32 [H, W, C] arrays in [0, 1].

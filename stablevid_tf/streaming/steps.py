@@ -11,7 +11,7 @@ def steps(model, frames):
         frames: iterable of checked float32 [H, W, C] arrays.
 
     Yields:
-        [scale H, scale W, C] arrays, as many as came in.
+        [scale H, scale W, C] arrays, as many as `frames`.
     """
     state = None
     for index, frame in enumerate(flushed(frames, model.latency)):

@@ -9,10 +9,10 @@ STRATEGIES = {"burst": Burst, "dampen": Dampen, "guard": Guard, "overlap": Overl
 
 
 def strategy_of(value):
-    """A strategy, given itself or its name; None stays None.
+    """A strategy from its instance or its name; None stays None.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: `value` is neither.
     """
     if isinstance(value, str) and value in STRATEGIES:
         return STRATEGIES[value]()

@@ -1,4 +1,4 @@
-"""Frames that are too large for the device's memory."""
+"""Restoring frames that are too large for the device's memory."""
 
 import dataclasses
 import fractions
@@ -15,65 +15,67 @@ from stablevid_tf.models.dampened import dampened
 from stablevid_tf.numerics.geometry import check_size
 
 # Tiles begin, and states are cut, at multiples of this many input pixels: networks
-# with strides up to it see the grid that they see in the whole frame.
+# with strides up to it have the same grid as in the whole frame.
 _GRID = 8
 
 
 class Tiled:
     """A model that restores its frames tile by tile.
 
-    It has the methods of the model it is made of, for frames that are larger than
-    memory allows. Every tile sees `overlap` pixels beyond what is kept of it, except
-    where the frame ends: there it ends as well, and the network pads it as it pads
-    the whole frame. All tiles are of one size, so that one compiled step does for
-    all.
+    It has the methods of its model, for frames that are larger than memory allows.
+    Every tile overlaps its neighbours by `overlap` pixels per side. At the border of
+    the frame a tile has no overlap, and the network pads it as it pads the whole frame.
+    All tiles have the same size, so that one compiled step serves all.
 
-    The state is one: maps of the whole frame, in the host's memory as NumPy arrays.
-    Before a step a tile is given its part of them, overlap included; after it, what
-    it keeps goes into the new maps. So at every frame a tile's overlap holds what its
-    neighbours have made of it, nothing wrong is carried on, and the restored video
-    equals the untiled one, at every frame, where the overlap covers the receptive
-    field of ONE step (the sum of (k - 1) / 2 over the convolutions that a frame or a
-    state passes through on its way out, times their strides). A tile with a state of
-    its own would need as much again for every frame.
+    All tiles share one state: maps of the whole frame, in the host's memory as NumPy
+    arrays. A step reads a tile's part of them, overlap included, and writes the part
+    that the tile keeps into the new maps. So at every frame the overlap holds the
+    results of the neighbouring tiles, and errors at a tile's edge are not carried on.
+    The restored video equals the untiled one, at every frame, if the overlap covers the
+    receptive field of ONE step (the sum of (k - 1) / 2 over the convolutions that a
+    frame or a state passes through on its way to the output, times their strides). If
+    every tile had its own state, each further frame would need as much overlap again.
 
-    Cuts are hard, in the middle of what two tiles see. A ramp across the overlap would
-    show what lies near a tile's edge, the worst of it: see benchmarks/tiles.py.
+    Tiles are joined without blending, in the middle of their overlap. Blending across
+    the overlap would show the pixels near a tile's edge, which are the worst: see
+    benchmarks/tiles.py.
 
-    What is no map of the frame (a counter, pooled features, a state coarser than 8
-    pixels) every tile keeps for itself. A model of whole clips has no state to
-    exchange: its receptive field is that of all the frames. A model that warps by
-    flow needs an overlap of its largest motion beside.
+    Parts of the state that are not maps of the frame (a counter, pooled features, a
+    state coarser than 8 pixels) are kept per tile. A model of whole clips has no state
+    to exchange: its receptive field is that of all the frames. A model that warps by
+    flow needs its largest motion as overlap, in addition.
 
-    Memory of the device: a step's on one tile. Of the host: the state twice, old and
-    new; of VResNet-feat with 64 features and 5 blocks 2 x 1,280 bytes a pixel, 21 GB
-    of a 4K frame. So where the device is the host, tiles save no more than what a
-    step needs beside the state: little of a model with as many states as stages.
-    Cost: (N / (N - 2 overlap))^2 of the untiled step.
+    Memory of the device: that of a step on one tile. Memory of the host: the state
+    twice, old and new; for VResNet-feat with 64 features and 5 blocks 2 x 1,280 bytes
+    per pixel, 21 GB for a 4K frame. So if the device is the host, tiles only save the
+    memory that a step needs besides the state: little for a model with as many states
+    as stages. Cost: (N / (N - 2 overlap))^2 of the untiled step.
 
     Args:
-        model: with `initial_state` and `step`, or with `predict_on_batch`.
-        tile: N, the side of a tile in input pixels, overlap included; a few pixels
-            less may be used, so that all are of one size.
-        overlap: pixels on each side; rounded up to a multiple of 8.
+        model: has `initial_state` and `step`, or `predict_on_batch`.
+        tile: N, the side of a tile in input pixels, overlap included. Tiles may be a
+            few pixels smaller, so that all have the same size.
+        overlap: overlap of neighbouring tiles in pixels, per side, rounded up to a
+            multiple of 8.
 
     Raises:
-        ValueError: `tile` or `overlap` is no integer in range, or nothing is left of
-            a tile beside the overlap.
+        ValueError: `tile` or `overlap` is not an integer in range, or `tile` is too
+            small for the overlap.
     """
 
     def __init__(self, model, tile, overlap):
         check_size("tile", tile)
         if not isinstance(overlap, int) or overlap < 0:
             raise ValueError(
-                f"overlap must be 0 pixels or more. Received: overlap={overlap!r}"
+                "overlap must be an integer, 0 pixels or more. Received: "
+                f"overlap={overlap!r}"
             )
         least = 2 * _up(overlap) + 2 * _GRID
         if tile < least:
             raise ValueError(
-                f"tiles that overlap by {overlap} pixels on each side must be of "
-                f"{least} or more. Received: tile={tile}; a tile several times its "
-                "overlap costs least"
+                f"tiles that overlap by {overlap} pixels per side must be {least} "
+                f"pixels or more. Received: tile={tile}. Use a tile several times as "
+                "large as its overlap: it costs least"
             )
         self.model, self.tile, self.overlap = model, tile, overlap
         self.name = getattr(model, "name", type(model).__name__)
@@ -86,11 +88,11 @@ class Tiled:
         return self.model.loops()
 
     def dampened(self, factor):
-        """The same tiles of a dampened twin, see `models.dampened`."""
+        """The same tiles with a dampened twin of the model, see `models.dampened`."""
         return Tiled(dampened(self.model, factor), self.tile, self.overlap)
 
     def initial_state(self, frame):
-        """The state before the first frame: a list of arrays, and of lists of tiles'.
+        """The state before the first frame: a list of arrays, and of lists per tile.
 
         Args:
             frame: [1, H, W, C].
@@ -103,7 +105,7 @@ class Tiled:
         return state
 
     def step(self, frame, state):
-        """`(restored [1, scale H, scale W, C], state)`, as of the model."""
+        """`(restored [1, scale H, scale W, C], state)`, as from the model's step."""
         frame = ops.convert_to_numpy(frame)
         restored = after = None
         nest, ratios = self._form
@@ -133,21 +135,21 @@ class Tiled:
             self._said = True
             height, width = frame.shape[-3:-1]
             warnings.warn(
-                f"frames of {width}x{height} fit in one tile of {self.tile}: they "
-                "are not cut",
+                f"frames of {width}x{height} fit in one tile of {self.tile}: tile is "
+                "ignored",
                 stacklevel=2,
             )
         return [_Place(*pair) for pair in itertools.product(*axes)]
 
     @functools.cached_property
     def _form(self):
-        """The state's nest, and of each leaf its pixels per input pixel, or None."""
+        """The state's nest, and each leaf's pixels per input pixel, or None."""
         small = ops.zeros((1, 8 * _GRID, 16 * _GRID, self.channels))
         nest = self.model.initial_state(small)
         return nest, [_ratio(leaf.shape) for leaf in keras.tree.flatten(nest)]
 
     def _kept(self, state, made, index, place):
-        """`state` with what a tile keeps of the state it made; None: a new one."""
+        """`state` with the kept part of a tile's new state; None: a new one."""
         made, (_, ratios) = keras.tree.flatten(made), self._form
         state = [None if ratio else [] for ratio in ratios] if state is None else state
         for at, (leaf, ratio) in enumerate(zip(made, ratios, strict=True)):
@@ -243,7 +245,7 @@ def _ratio(shape):
     return ratio if whole and shape[2] == 2 * shape[1] else None
 
 
-def calmed(model, factor):
-    """`models.dampened`, of tiles too."""
+def dampened_twin(model, factor):
+    """`models.dampened`, for a `Tiled` model too."""
     own = isinstance(model, Tiled)
     return model.dampened(factor) if own else dampened(model, factor)

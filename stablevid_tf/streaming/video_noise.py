@@ -31,7 +31,7 @@ def measured_noise(source, rate=None, damaged=False, start=0.0):
     ):
         frames = itertools.islice(part(video, start), _MEASURED)
         images = [frame.image for frame in frames]
-    # Frames of several sizes, or too small, are refused when they are restored.
+    # Frames of several sizes, or too small ones, raise when they are restored.
     levels = [noise_level(x / np.float32(255)) for x in images if min(x.shape[:2]) > 1]
     return float(np.median(levels)) if levels else None
 
@@ -43,9 +43,9 @@ def takes_level(model):
 
 
 def lacks_level(model):
-    """Whether nobody has set the noise level of a model with a noise map.
+    """Whether the noise level of a model with a noise map has not been set.
 
-    A zoo entry comes with a default level, which says nothing of the video.
+    The default level of a zoo entry does not count: it does not describe the video.
     """
     if not takes_level(model):
         return False

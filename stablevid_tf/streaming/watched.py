@@ -1,4 +1,4 @@
-"""A model's step, with levels that tell whether its memory is in its usual range."""
+"""A model's step, with levels that show whether its memory is in its usual range."""
 
 import functools
 import math

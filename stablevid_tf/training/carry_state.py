@@ -9,35 +9,33 @@ from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
 class CarryState(RecurrentRestorer):
-    """A restorer that goes on from its last training batch: for :class:`TBPTT`.
+    """A restorer that continues from the state of the last batch, for `TBPTT`.
 
-    It trains the very weights of the model it is made from; that model is what is
-    saved and used afterwards. The state after a batch stands in weights of its own
-    that no gradient reaches, so that a resumed run carries it on
-    (:class:`stablevid_tf.training.Resume`).
+    It shares the weights of its model, so training it trains that model; save and use
+    the model afterwards. The state after a batch is kept in non-trainable weights, so
+    that a resumed run continues from it (`training.Resume`).
 
     Args:
-        network: a :class:`stablevid_tf.models.RecurrentRestorer`, or its cell.
+        network: a `models.RecurrentRestorer`, or its cell.
         batch_size: clips per batch.
         size: side of the square in pixels of the target.
 
     Call arguments:
-        frames: clips as :class:`TBPTT` makes them; or plain frames, as the model
-            itself takes them.
+        frames: clips of `TBPTT`; or plain frames, as for the model itself.
 
     Raises:
-        ValueError: the model cannot go frame by frame, or has no memory.
+        ValueError: the model cannot run frame by frame, or has no memory.
 
-    Example: see :class:`TBPTT`.
+    Example: see `TBPTT`.
     """
 
     def __init__(self, network, batch_size, size, **kwargs):
         network = getattr(network, "network", network)
         if not network.causal:
             raise ValueError(
-                f"{type(network).__name__} goes through a clip both ways: what comes "
-                "behind it is not known while it is played. Train it with "
-                "stablevid_tf.training.PIBPTT."
+                f"{type(network).__name__} runs through a clip both ways, so its state "
+                "depends on later frames and cannot be carried from batch to batch. "
+                "Train it with stablevid_tf.training.PIBPTT."
             )
         super().__init__(network, **kwargs)
         self.batch_size = batch_size
@@ -47,7 +45,7 @@ class CarryState(RecurrentRestorer):
         leaves = keras.tree.flatten(start)
         if not leaves:
             raise ValueError(
-                f"{type(network).__name__} carries no state from frame to frame: train "
+                f"{type(network).__name__} carries no state from frame to frame. Train "
                 "it on clips, with stablevid_tf.data.ClipDataset."
             )
         self.carried = [
@@ -96,8 +94,8 @@ class CarryState(RecurrentRestorer):
     def fit(self, *args, shuffle=False, **kwargs):
         if shuffle:
             raise ValueError(
-                "A carried state belongs to the next batch: batches come in order, "
-                f"shuffle=False. Received: shuffle={shuffle!r}"
+                "The state after a batch belongs to the next batch, so batches must "
+                f"come in order. Received: shuffle={shuffle!r}. Use shuffle=False"
             )
         return super().fit(*args, shuffle=False, **kwargs)
 

@@ -1,4 +1,4 @@
-"""What the strategies share: videos, one square of each, and what the model sees."""
+"""The base of the training strategies: videos, random squares, degraded frames."""
 
 import os
 import warnings
@@ -11,19 +11,20 @@ from stablevid_tf.numerics.geometry import check_size
 
 
 class Crops(keras.utils.PyDataset):
-    """Squares cut out of videos: the ground of :mod:`stablevid_tf.training`'s data.
+    """Squares cropped out of videos: the base class of the datasets in `training`.
 
     Args:
-        model: the restorer to be trained; its window, scale and channels are used.
+        model: the restorer to train; its window, scale and channels are used.
         videos: arrays [T, H, W, C], uint8 or floating in [0, 1], such as
-            ``ClipDataset.videos``; or a source as ``ClipDataset`` takes it.
-        frames: per clip.
+            `ClipDataset.videos`; or a source as `ClipDataset` takes it.
+        frames: frames per clip.
         size: side of the square in pixels of the target.
         batch_size: clips per batch.
-        degrade: ``degrade(clean, random)``, from float32 [n, size, size, C] in [0, 1]
-            to what the model sees, [n, size / scale, size / scale, C], where
-            ``random`` is a NumPy generator; None to show the clean frames.
-        flip: mirror and transpose videos at random.
+        degrade: `degrade(clean, random)` takes clean frames, float32
+            [n, size, size, C] in [0, 1], and a NumPy generator; it returns the frames
+            that the model sees, [n, size / scale, size / scale, C]. Default: the clean
+            frames.
+        flip: whether to mirror and transpose videos at random.
         seed: integer.
     """
 
@@ -48,7 +49,7 @@ class Crops(keras.utils.PyDataset):
             check_size(name, value)
         if size % model.scale:
             raise ValueError(
-                f"size is a multiple of the model's scale, {model.scale}. "
+                f"size must be a multiple of the model's scale, {model.scale}. "
                 f"Received: {size!r}"
             )
         self.model = model
@@ -64,14 +65,14 @@ class Crops(keras.utils.PyDataset):
 
     def _open(self, videos):
         if isinstance(videos, str | os.PathLike):
-            # Kept: its frames lie in a folder that goes when it does.
+            # Kept: its frames are in a temporary folder that is removed with it.
             self._source = ClipDataset(videos, frames=self.frames, size=self.size)
             videos = self._source.videos
         videos = list(videos)
         for video in videos:
             if getattr(video, "ndim", 0) != 4 or video.shape[-1] != self.model.channels:
                 raise ValueError(
-                    "videos are arrays [time, height, width, channels] with the "
+                    "videos must be arrays [time, height, width, channels] with the "
                     f"model's {self.model.channels} channels, or a folder. Received: "
                     f"{getattr(video, 'shape', type(video).__name__)}"
                 )
@@ -82,8 +83,9 @@ class Crops(keras.utils.PyDataset):
         ]
         if not fit:
             raise ValueError(
-                f"None of {len(videos)} videos gives clips of {self.frames} frames of "
-                f"{self.size}x{self.size} pixels."
+                f"None of {len(videos)} videos is large enough for clips of "
+                f"{self.frames} frames of {self.size}x{self.size} pixels. Use larger "
+                "videos, or reduce `frames` or `size`."
             )
         if len(fit) < len(videos):
             warnings.warn(
@@ -97,7 +99,7 @@ class Crops(keras.utils.PyDataset):
         self.epoch += 1
 
     def cut(self, video, random, first=0, count=None):
-        """``count`` frames of a video from ``first`` on, a random square of them.
+        """A random square of `count` frames of a video, from frame `first` on.
 
         Returns:
             float32 [count, size, size, C] in [0, 1].
@@ -117,39 +119,40 @@ class Crops(keras.utils.PyDataset):
         return clip / 255 if whole else clip
 
     def seen(self, clean, random):
-        """What the model sees of clean frames; checked."""
+        """The degraded frames that the model sees; checked."""
         seen = np.asarray(self.degrade(clean, random), "float32")
         side = self.size // self.model.scale
         if seen.shape != (len(clean), side, side, clean.shape[-1]):
             raise ValueError(
-                f"degrade makes of frames {clean.shape} what a model of scale "
-                f"{self.model.scale} sees: {(len(clean), side, side, clean.shape[-1])}."
-                f" Received: {seen.shape}"
+                "`degrade` must return frames of shape "
+                f"{(len(clean), side, side, clean.shape[-1])} for clean frames of "
+                f"shape {clean.shape} and a model of scale {self.model.scale}. "
+                f"Received: {seen.shape}"
             )
         return seen
 
     def play(self, index):
-        """Video ``index`` as this epoch plays it, a function of (seed, epoch, index).
+        """Video `index` of this epoch; it depends on (seed, epoch, index) alone.
 
         Returns:
-            ``(clean [T, size, size, C], seen [T, size / s, size / s, C])``.
+            `(clean [T, size, size, C], seen [T, size / s, size / s, C])`.
         """
         random = np.random.default_rng([self.seed, self.epoch, index])
         clean = self.cut(self.videos[index], random)
         return clean, self.seen(clean, random)
 
     def margined(self, seen, first):
-        """A clip from frame ``first`` on, with the neighbours that its window sees."""
+        """A clip from frame `first` on, with the neighbours in the model's window."""
         at = np.arange(first - self.half, first + self.frames + self.half)
         return seen[np.clip(at, 0, len(seen) - 1)]
 
 
 def check_one_worker(dataset, why):
-    """Raises ValueError where Keras would ask a dataset for several batches at once."""
+    """Raises ValueError if Keras would ask a dataset for several batches at once."""
     if dataset.workers > 1 or dataset.use_multiprocessing:
         raise ValueError(
-            f"{type(dataset).__name__} makes one batch after another: {why}. Leave "
-            f"workers at 1. Received: workers={dataset.workers!r}, "
+            f"{type(dataset).__name__} makes one batch after another, because {why}. "
+            f"Leave workers at 1. Received: workers={dataset.workers!r}, "
             f"use_multiprocessing={dataset.use_multiprocessing!r}"
         )
 

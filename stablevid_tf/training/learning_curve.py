@@ -8,16 +8,16 @@ from stablevid_tf.training.replaced import replaced
 
 
 class LearningCurve(keras.callbacks.Callback):
-    """Draw the log of ``keras.callbacks.CSVLogger`` after every epoch, as a PNG.
+    """Plot the log of `keras.callbacks.CSVLogger` after every epoch, as a PNG.
 
-    One panel a quantity: training, and validation where there is one. Of an epoch that
-    stands in the log twice, as after a resumed run, the last line counts.
+    Each metric has one panel, with its training and validation curves. If an epoch is
+    in the log twice, for example after a resumed run, the last line counts.
 
-    It belongs behind the logger in the list of callbacks.
+    Put it after the logger in the list of callbacks.
 
     Args:
         log: the CSV file.
-        path: of the picture; by default beside the log, ``.png``.
+        path: path of the picture. Default: that of the log, with the suffix `.png`.
 
     Example:
         >>> import keras
@@ -40,7 +40,7 @@ class LearningCurve(keras.callbacks.Callback):
 
 
 def read(log):
-    """The quantities in a log, ``{name: {epoch: value}}``, numbers alone."""
+    """The metrics in a log, `{name: {epoch: value}}`; only numbers are read."""
     curves = {}
     with open(log, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -57,7 +57,7 @@ def read(log):
 
 
 def draw(curves, path):
-    """Curves as :func:`read` gives them, as a picture."""
+    """Plot curves that `read` returned."""
     from matplotlib.figure import Figure
 
     names = [n for n in curves if n.removeprefix("val_") == n or n[4:] not in curves]

@@ -3,10 +3,10 @@ import keras
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
 class LoweredRate(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule times a factor: ``rate(step) = factor * schedule(step)``.
+    """A schedule multiplied by a factor: `rate(step) = factor * schedule(step)`.
 
     Args:
-        schedule: a ``keras.optimizers.schedules.LearningRateSchedule``.
+        schedule: a `keras.optimizers.schedules.LearningRateSchedule`.
         factor: positive.
 
     Example:
@@ -33,16 +33,16 @@ class LoweredRate(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def schedule_factor(optimizer):
-    """By how much the schedule of an optimiser was lowered: 1 where it was not."""
+    """The factor by which an optimiser's schedule was lowered; 1 if it was not."""
     rate = _inner(optimizer)._learning_rate
     return rate.factor if isinstance(rate, LoweredRate) else 1.0
 
 
 def lower(model, factor):
-    """Multiply the learning rate of a model's optimiser, also where it is a schedule.
+    """Multiply the learning rate of a model's optimiser, also if it is a schedule.
 
     Args:
-        model: compiled.
+        model: a compiled model.
         factor: positive; 1 changes nothing.
     """
     optimizer = _inner(model.optimizer)
@@ -60,7 +60,7 @@ def lower(model, factor):
 
 
 def rate_variable(optimizer):
-    """The variable that holds an optimiser's learning rate, None of a schedule."""
+    """The variable that holds an optimiser's learning rate; None for a schedule."""
     rate = _inner(optimizer)._learning_rate
     return rate if isinstance(rate, keras.Variable) else None
 

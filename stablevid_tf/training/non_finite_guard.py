@@ -9,28 +9,29 @@ from stablevid_tf.training.lowered_rate import lower, rate_variable
 
 
 class NonFiniteGuard(keras.callbacks.Callback):
-    """Goes back when a loss or a weight is infinite or not a number, and slows down.
+    """Restores the last good weights and lowers the rate when a value is not finite.
 
-    Every ``every`` good batches the weights and the optimiser's state are copied into
-    memory. Where a batch's loss is not finite, or a weight is not after its update, the
-    last copy is put back and the learning rate multiplied by ``factor``; training goes
-    on with the next batch. A schedule stays a schedule, multiplied; its steps run again
-    from the copy's. :class:`Resume` keeps the lowered rate.
+    After every `every` good batches the weights and the optimiser's state are copied
+    into memory. If the loss of a batch, or a weight after its update, is not finite,
+    the last copy is restored and the learning rate is multiplied by `factor`; training
+    continues with the next batch. A schedule remains a schedule, multiplied; its steps
+    run again from those of the copy. `Resume` keeps the lowered rate.
 
-    It belongs before the callbacks that save, so that nothing broken is saved. Gradient
-    clipping, which makes it rarer, is an argument of Keras' optimisers: ``clipnorm``
-    (each weight's), ``global_clipnorm`` (all together), ``clipvalue``.
+    Put it before the callbacks that save, so that they save good weights only. Gradient
+    clipping makes such values rarer; it is an argument of Keras' optimisers: `clipnorm`
+    (per weight), `global_clipnorm` (all weights together), `clipvalue`.
 
-    A run that went back and is then killed goes on from what was saved, but its copies
-    are made at other batches than those of the unbroken run.
+    If a run restores a copy and is then killed, it resumes from the saved state, but
+    its copies are made at other batches than those of the unbroken run.
 
     Args:
         every: batches between copies.
-        factor: in (0, 1).
-        limit: after so many returns without a good copy between them it gives up.
+        factor: factor of the learning rate, between 0 and 1.
+        limit: the largest number of restores without a new copy between them.
 
     Raises:
-        FloatingPointError: it gave up; the weights are those of the last copy.
+        FloatingPointError: `limit` is exceeded (the weights are those of the last
+            copy), or there was no good batch before.
 
     Example:
         >>> from stablevid_tf.training import NonFiniteGuard
@@ -46,7 +47,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
                 )
         if not 0 < factor < 1:
             raise ValueError(
-                "factor, by which the rate is lowered, lies between 0 and 1. "
+                "factor, by which the rate is multiplied, must be between 0 and 1. "
                 f"Received: {factor!r}"
             )
         self.every = every
@@ -82,7 +83,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
         self._return(batch, float(loss))
 
     def _variables(self):
-        """All but the learning rate, which a return lowers."""
+        """All variables but the learning rate, which a restore lowers."""
         rate = rate_variable(self.model.optimizer)
         every = [*self.model.variables, *self.model.optimizer.variables]
         return [v for v in every if v is not rate]
@@ -97,9 +98,12 @@ class NonFiniteGuard(keras.callbacks.Callback):
 
     def _return(self, batch, loss):
         what = "a weight is not finite" if np.isfinite(loss) else f"the loss is {loss}"
-        told = f"Epoch {self._epoch + 1}, batch {batch + 1}: {what}"
+        problem = f"Epoch {self._epoch + 1}, batch {batch + 1}: {what}"
         if self._copy is None:
-            raise FloatingPointError(f"{told}, before any good batch.")
+            raise FloatingPointError(
+                f"{problem}, before any good batch. Check the data and the initial "
+                "weights."
+            )
         for variable, value in zip(self._variables(), self._copy, strict=True):
             variable.assign(value)
         epoch, values = self._metrics
@@ -113,15 +117,15 @@ class NonFiniteGuard(keras.callbacks.Callback):
         self._in_a_row += 1
         if self._in_a_row > self.limit:
             raise FloatingPointError(
-                f"{told}, for the {self._in_a_row}th time on end. The weights are the "
-                "last good ones. Train with a lower rate or with clipped gradients, "
-                "and look for what is not finite in the data."
+                f"{problem}, for the {self._in_a_row}th time in a row. The weights are "
+                "the last good ones. Train with a lower rate or with clipped "
+                "gradients, and check the data for values that are not finite."
             )
         lower(self.model, self.factor)
         self._good = 0
         warnings.warn(
-            f"{told}; the last good weights are back, and the rate is "
-            f"{float(self.model.optimizer.learning_rate):.3g}",
+            f"{problem}. The last good weights are restored, and the learning rate is "
+            f"lowered to {float(self.model.optimizer.learning_rate):.3g}",
             stacklevel=2,
         )
 

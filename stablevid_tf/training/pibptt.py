@@ -11,59 +11,60 @@ _DTYPES = (None, "float32", "float16")
 
 
 class PIBPTT(Crops):
-    """Partial-initialisation BPTT: clips that begin with the state a long video made.
+    """Partial-initialisation BPTT: clips that begin with the state of a long video.
 
-    At the beginning of every epoch, with the model as it is then,
+    At the beginning of every epoch, with the weights of that moment,
 
-    1. one square is cut out of all ``T`` frames of every video,
-    2. all frames go forward once, without gradient: ``h(t) = f(x(t), h(t - 1))``,
-    3. ``reuse`` times per video a random ``t`` is drawn; a clip is the state
-       ``h(t - 1)`` and the frames ``t ... t + l - 1``.
+    1. one square is cropped out of all `T` frames of every video,
+    2. all frames run forward once, without gradient: `h(t) = f(x(t), h(t - 1))`,
+    3. a random `t` is drawn `reuse` times per video; a clip is the state `h(t - 1)` and
+       the frames `t ... t + l - 1`.
 
-    A bidirectional model begins its clip with the forward state of ``t - 1`` and the
-    backward state of ``t + l``. Models built with ``frame_number`` are told the frames'
-    true numbers. Source: Mori and Ukita, "Time-series Initialization and Conditioning
+    A bidirectional model begins its clip with the forward state of `t - 1` and the
+    backward state of `t + l`. Models built with `frame_number` get the true numbers of
+    the frames. Source: Mori and Ukita, "Time-series Initialization and Conditioning
     for Video-agnostic Stabilization of Video Super-Resolution using Recurrent
-    Networks", figure 6; they leave the states of bidirectional models open (our guess)
-    and begin step 2 with a random state, where here it is inference's own.
+    Networks", figure 6. The paper does not state the states of bidirectional models
+    (ours are a guess), and begins step 2 with a random state; here step 2 begins with
+    the initial state of inference.
 
-    A batch costs ``1 + T / (3 l reuse)`` times that of :class:`RandomInit`, taking a
-    step for three times its forward frames. The videos are gone through side by side,
-    ``batch_size`` at a time. Only states that the epoch's clips begin with are kept:
-    ``reuse`` per video, in memory up to ``memory`` bytes and in a file past that;
-    :attr:`cost` tells how much. Slices of videos (``video[:120]``) bound T.
+    A batch costs `1 + T / (3 l reuse)` times that of `RandomInit`, if a training step
+    costs three times its forward frames. The videos run side by side, `batch_size` at a
+    time. Only the initial states of the epoch's clips are kept: `reuse` per video, in
+    memory up to `memory` bytes and in a file beyond that; `cost` gives the sizes. To
+    limit T, use slices of videos (`video[:120]`).
 
-    Step 2 runs as the epoch begins (:meth:`prepare`), so only ``fit`` trains from true
-    states; batches asked for before that begin with the initial one. Where Keras looks
-    at a batch before the first epoch (``tf.distribute``, JAX) that costs a pass more.
+    Step 2 runs when the epoch begins (`prepare`), so only `fit` trains from true
+    states; batches read before that begin with the initial state. If Keras reads a
+    batch before the first epoch (`tf.distribute`, JAX), that costs one more pass.
 
     Args:
-        model: the restorer that is fitted.
+        model: the restorer to train.
         videos: arrays [T, H, W, C], uint8 or floating in [0, 1], such as
-            ``ClipDataset.videos``; or a source, as
-            :class:`stablevid_tf.data.ClipDataset` takes it. Smaller ones are left out
-            with a counted warning.
-        frames: l, per clip.
+            `ClipDataset.videos`; or a source, as `data.ClipDataset` takes it. Videos
+            that are too small are left out; a warning gives their number.
+        frames: l, the frames per clip.
         size: side of the square in pixels of the target.
         batch_size: clips per batch.
-        reuse: R, clips per video and epoch. An epoch is ``N R`` clips of ``N`` videos,
-            less those that do not fill a batch.
-        degrade: ``degrade(clean, random)`` gives, of float32 [n, size, size, C] in
-            [0, 1], what the model sees: [n, size / scale, size / scale, C];
-            ``random`` is a NumPy generator. None to show the clean frames.
-        flip: mirror and transpose videos at random.
-        seed: integer. Places, order and ``t`` are functions of (seed, epoch).
-        dtype: of the states kept: None or "float32" for all their digits, "float16"
-            for half the room (11 bits; beyond 65504 they are clipped).
-        memory: bytes of states and of degraded frames that may stand in memory.
-        folder: for the file with the rest; by default the system's temporary one.
-        **kwargs: as in ``keras.utils.PyDataset``, but one worker only.
+        reuse: R, clips per video and epoch. An epoch is `N R` clips of `N` videos,
+            without those that do not fill a batch.
+        degrade: `degrade(clean, random)` takes clean frames, float32
+            [n, size, size, C] in [0, 1], and a NumPy generator; it returns the frames
+            that the model sees, [n, size / scale, size / scale, C]. Default: the clean
+            frames.
+        flip: whether to mirror and transpose videos at random.
+        seed: integer. Squares, order and `t` are functions of (seed, epoch).
+        dtype: dtype of the kept states: None or "float32" for full precision, "float16"
+            for half the memory (11 bits; values beyond 65504 are clipped).
+        memory: the largest number of bytes of states and degraded frames in memory.
+        folder: folder of the file with the rest. Default: the system's temporary one.
+        **kwargs: as in `keras.utils.PyDataset`, but with one worker only.
 
     Items:
-        ``({"frames": seen, "state": numbers}, clean)`` for ``model.fit``.
+        `({"frames": seen, "state": numbers}, clean)` for `model.fit`.
 
     Raises:
-        ValueError: an argument outside its range, or a model without a memory.
+        ValueError: an argument is out of range, or the model has no memory.
 
     Example:
         >>> import numpy as np
@@ -90,16 +91,15 @@ class PIBPTT(Crops):
         **kwargs,
     ):
         super().__init__(model, videos, **kwargs)
-        # They would be given zero states, and nothing would say so.
+        # They would get zero states without an error.
         check_one_worker(self, "workers begin before an epoch's states are made")
         check_size("reuse", reuse)
         if dtype not in _DTYPES:
             raise ValueError(
-                "States are kept as float32 (or None) or as float16. "
-                f"Received: dtype={dtype!r}"
+                f"dtype must be None, float32 or float16. Received: dtype={dtype!r}"
             )
         if not memory >= 0:
-            raise ValueError(f"memory is a number of bytes. Received: {memory!r}")
+            raise ValueError(f"memory must be 0 bytes or more. Received: {memory!r}")
         self.reuse = reuse
         self.dtype = dtype
         self.memory = memory
@@ -107,8 +107,9 @@ class PIBPTT(Crops):
         self._start = start_leaves(model, self.batch_size, self.size)
         if len(self) == 0:
             raise ValueError(
-                f"An epoch is {len(self.videos)} videos times reuse={reuse}, less than "
-                f"a batch. Received: batch_size={self.batch_size}"
+                f"An epoch is {len(self.videos)} videos times reuse={reuse} clips, "
+                f"less than a batch. Received: batch_size={self.batch_size}. Use a "
+                "larger reuse, or a smaller batch_size"
             )
         self._prepared = None
         self._passes = None
@@ -120,12 +121,12 @@ class PIBPTT(Crops):
 
     @property
     def cost(self):
-        """What the last epoch's states took, a dict.
+        """The cost of the last epoch's states, a dict.
 
-        ``states``: how many are kept; ``bytes_in_memory``, ``bytes_on_disk``: of them
-        and of the frames they were made of; ``forward_frames``: that went forward to
-        make them; ``step``: an estimate of a training step's cost, 1 for
-        :class:`RandomInit`'s.
+        `states`: the number of kept states; `bytes_in_memory`, `bytes_on_disk`: the
+        size of the states and of the frames they were made from; `forward_frames`: the
+        frames that ran forward to make them; `step`: an estimate of the cost of a
+        training step, relative to that of `RandomInit`.
         """
         trained = 3 * self.frames * self.batch_size * len(self)
         return {
@@ -145,13 +146,15 @@ class PIBPTT(Crops):
         self._prepared = None
 
     def prepare(self):
-        """Steps 1 and 2 for the epoch ``self.epoch``, with the model as it is."""
+        """Run steps 1 and 2 for the epoch `self.epoch`, with the model's weights."""
         self.model.build()
         getattr(self.model, "jax_state_sync", lambda: None)()
-        ways = self.model.network.ways()
+        directions = self.model.network.ways()
         if self._passes is None:
-            self._passes = [VideoPass(self.model, w, self.batch_size) for w in ways]
-        # The old epoch's room is given back first.
+            self._passes = [
+                VideoPass(self.model, d, self.batch_size) for d in directions
+            ]
+        # The memory of the old epoch is released first.
         self._seen = self._kept = None
         self._store = StateStore(self.memory, self.folder)
         self._seen = [self._kept_frames(v) for v in range(len(self.videos))]
@@ -163,8 +166,8 @@ class PIBPTT(Crops):
         ]
         self._forward = 0
         done = 0
-        for way in self._passes:
-            done += self._go(way, self._kept[done:])
+        for video_pass in self._passes:
+            done += self._go(video_pass, self._kept[done:])
         self._prepared = self.epoch
 
     def _drawn(self):
@@ -189,11 +192,11 @@ class PIBPTT(Crops):
         whole = np.issubdtype(leaf.dtype, np.integer)
         return leaf.dtype if whole or self.dtype is None else np.dtype(self.dtype)
 
-    def _go(self, way, kept):
-        """Fill the rows of ``kept`` with the states of one way; returns how many."""
+    def _go(self, video_pass, kept):
+        """Fill the rows of `kept` with the states of one direction; return how many."""
         length = np.array([len(seen) for seen in self._seen])
-        # The state wanted comes after so many frames of this way.
-        if way.backwards:
+        # The wanted state comes after this many frames in this direction.
+        if video_pass.backwards:
             after, number = length[:, None] - self.frames - self._firsts, length + 1
         else:
             after, number = self._firsts, np.zeros_like(length)
@@ -202,7 +205,7 @@ class PIBPTT(Crops):
             wanted.setdefault((v, int(count)), []).append(v * self.reuse + r)
 
         def frames_of(v, i):
-            at = length[v] - 1 - i if way.backwards else i
+            at = length[v] - 1 - i if video_pass.backwards else i
             near = np.arange(at - self.half, at + self.half + 1)
             window = self._seen[v][np.clip(near, 0, length[v] - 1)]
             return np.concatenate(window, axis=-1)
@@ -214,9 +217,9 @@ class PIBPTT(Crops):
                     array[rows] = _fitted(as_array(leaf)[slot], array.dtype)
 
         for v in range(len(length)):
-            first = way.begin(frames_of(v, 0)[None], [number[v]])
+            first = video_pass.begin(frames_of(v, 0)[None], [number[v]])
             keep(v, 0, first, 0)
-        self._forward += way.run(after.max(axis=1), frames_of, number, keep)
+        self._forward += video_pass.run(after.max(axis=1), frames_of, number, keep)
         return len(first)
 
     def __getitem__(self, index):
@@ -240,7 +243,7 @@ class PIBPTT(Crops):
 
 
 def _fitted(value, dtype):
-    """Values as a dtype takes them: the largest in place of larger ones."""
+    """Values clipped to the range of a dtype."""
     if dtype == np.float16:
         top = np.finfo(np.float16).max
         value = np.clip(value, -top, top)

@@ -6,32 +6,32 @@ from stablevid_tf.training.video_pass import start_leaves
 
 
 class RandomInit(Crops):
-    """Random-initialisation BPTT: short clips, each from a state of its own.
+    """Random-initialisation BPTT: short clips, each with its own initial state.
 
         h(t - 1) ~ N(0, deviation^2),    loss over frames t ... t + l - 1
 
-    for a clip of ``l`` frames from a random video, time and place: figure 5 of Mori and
+    for a clip of `l` frames from a random video, time and place: figure 5 of Mori and
     Ukita, "Time-series Initialization and Conditioning for Video-agnostic Stabilization
-    of Video Super-Resolution using Recurrent Networks". They say that the state is
-    randomly initialised, not from what; zero, the default, is what inference begins
-    with. The clip's edges are repeated where the model's window looks beyond them, and
-    frames are numbered from 1.
+    of Video Super-Resolution using Recurrent Networks". The paper says that the state
+    is randomly initialised, but not from which distribution; zero, the default, is the
+    initial state of inference. If the model's window reaches beyond the clip, the
+    clip's first and last frames are repeated. Frames are numbered from 1.
 
-    Every batch is a function of ``(seed, epoch, index)``.
+    Every batch is a function of `(seed, epoch, index)`.
 
     Args:
         model, videos, frames, size, batch_size, degrade, flip, seed: see
-            :class:`stablevid_tf.training.PIBPTT`.
+            `training.PIBPTT`.
         steps: batches per epoch.
-        deviation: of every number of the initial state, in the state's own units; 0
+        deviation: standard deviation of the initial state, in the state's own units; 0
             for a state of zeros.
-        **kwargs: as in ``keras.utils.PyDataset``.
+        **kwargs: as in `keras.utils.PyDataset`.
 
     Items:
-        ``({"frames": seen, "state": numbers}, clean)`` for ``model.fit``.
+        `({"frames": seen, "state": numbers}, clean)` for `model.fit`.
 
     Raises:
-        ValueError: an argument outside its range, or a model without a memory.
+        ValueError: an argument is out of range, or the model has no memory.
 
     Example:
         >>> import numpy as np
@@ -48,8 +48,7 @@ class RandomInit(Crops):
         check_size("steps", steps)
         if not 0 <= deviation < float("inf"):
             raise ValueError(
-                "deviation is that of the initial state's numbers, 0 or more. "
-                f"Received: {deviation!r}"
+                f"deviation must be finite, 0 or more. Received: {deviation!r}"
             )
         self.steps = steps
         self.deviation = float(deviation)

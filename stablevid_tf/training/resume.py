@@ -11,39 +11,38 @@ from stablevid_tf.training.replaced import replaced
 
 
 class Resume(keras.callbacks.Callback):
-    """Keep a run's whole state, and go on from it.
+    """Save the whole state of a run, and resume from it.
 
-    After each epoch one file holds the weights, the optimiser's state (with its moving
-    averages, where it has ``use_ema``) and the epoch; with ``every`` a second one does
-    so after every so many batches, with the batch and the metrics as far as they are.
-    Each appears under its name only when complete: a run killed at any moment goes on
-    from its last save, sees the same batches again, and ends where the unbroken run
-    ends (bit for bit on one device).
+    After each epoch a file gets the weights, the optimiser's state (with its moving
+    averages if it has `use_ema`) and the epoch. With `every`, a second file gets them
+    after every `every` batches, with the batch and the metrics so far. A file appears
+    under its name only when complete: a run that is killed at any moment resumes from
+    its last save, sees the same batches again, and ends as the unbroken run does (bit
+    for bit on one device).
 
-    In the middle of an epoch, the batches that were trained on are read again and
-    passed over, so the dataset must give each as a function of its epoch and index, as
-    those of :mod:`stablevid_tf` do. The states of
-    :class:`stablevid_tf.training.PIBPTT` are made again with the weights that the
-    epoch began with.
+    In the middle of an epoch, the batches before the save are read again and skipped,
+    so a batch of the dataset must depend on its epoch and index alone, as in the
+    datasets of `stablevid_tf`. The states of `training.PIBPTT` are made again with the
+    weights from the beginning of the epoch.
 
-    Python's ``random`` is seeded with the epoch's number at its start, for the order
-    in which Keras takes the batches.
+    At the start of an epoch, Python's `random` is seeded with the epoch's number,
+    because it decides the order in which Keras reads the batches.
 
-    Keras' ``BackupAndRestore`` works too, but knows nothing of the data's epoch and
-    writes two files that a kill can leave apart.
+    Keras' `BackupAndRestore` works too, but does not restore the epoch of the data, and
+    writes two files that may not match after a kill.
 
     Args:
-        folder: for ``resume.weights.h5`` and ``resume_step.weights.h5``; made where it
-            does not exist.
-        dataset: the :class:`stablevid_tf.data.ClipDataset` being fitted (anything
-            with an ``epoch``), or None.
-        every: save after so many batches too; None: after epochs alone.
+        folder: for `resume.weights.h5` and `resume_step.weights.h5`; created if it does
+            not exist.
+        dataset: the `data.ClipDataset` that is fitted (or any object with an `epoch`),
+            or None.
+        every: also save after every so many batches. Default: only after epochs.
 
     Raises:
         ValueError: the file belongs to another model or optimiser, or is damaged; the
             model has no weights yet.
-        OSError: a file cannot be written, such as on a full disk; the save before it
-            is whole.
+        OSError: a file cannot be written, for example on a full disk; the last save is
+            still complete.
 
     Example:
         >>> from stablevid_tf.training import Resume
@@ -55,8 +54,8 @@ class Resume(keras.callbacks.Callback):
         super().__init__()
         if every is not None and (not isinstance(every, int) or every < 1):
             raise ValueError(
-                "every is a positive number of batches, or None for epochs alone. "
-                f"Received: {every!r}"
+                "every must be a positive number of batches, or None to save only "
+                f"after epochs. Received: {every!r}"
             )
         self.path = Path(folder) / "resume.weights.h5"
         self.step_path = Path(folder) / "resume_step.weights.h5"
@@ -67,9 +66,8 @@ class Resume(keras.callbacks.Callback):
         self._done, self._metrics = 0, []
         if not self.model.built:
             raise ValueError(
-                "The model has no weights yet: there is nothing to save, and nothing "
-                "that a save could be put back into. Call it on a batch before fit, "
-                "or build it with its input shape."
+                "The model has no weights yet, so nothing can be saved or restored. "
+                "Call it on a batch before fit, or build it with its input shape."
             )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.model.optimizer.built:
@@ -112,7 +110,7 @@ class Resume(keras.callbacks.Callback):
         self.model._initial_epoch = None
 
     def _pass_over(self, count):
-        """Make the model's next steps take batches, and do nothing with them."""
+        """Make the model's next steps read batches and skip them."""
         model, train = self.model, self.model.train_function
         per_step = model.steps_per_execution
         left = -(-count // per_step)
@@ -146,7 +144,7 @@ class Resume(keras.callbacks.Callback):
             return None
 
     def _load(self, path):
-        """Take what a file holds; returns its epoch."""
+        """Restore the state in a file; return its epoch."""
         wrong = ValueError(
             f"{path} cannot be resumed: it belongs to another model or optimiser, "
             "or is damaged. Give another folder, or remove the file to start again."

@@ -21,24 +21,25 @@ _PACKAGES = ("stablevid-tf", "keras", "tensorflow", "jax", "numpy", "h5py")
 
 
 class RunFolder:
-    """A folder that one training run holds, with all that is needed to repeat it.
+    """A folder for one training run, with the record that is needed to repeat it.
 
-    ``run.json`` has one entry for each time the run was started: the command and its
-    arguments, the seed, the versions of Python and of the packages, the backend, the
-    machine's processors, the git commit of the script's checkout and whether it was
-    changed since. The script itself is copied beside it. A run that is started again
-    with other arguments or another script is warned that it is not repeated so.
+    `run.json` has one entry for each start of the run: the command and its arguments,
+    the seed, the versions of Python and of the packages, the backend, the number of
+    processors, the git commit of the script's checkout and whether files differ from
+    it. The script itself is copied into the folder. If a run is started again with
+    other arguments, another seed or another script, a warning says that neither
+    configuration reproduces it.
 
-    While it is open no other run can open the folder; a crash lets it go.
+    While the run is open, no other run can open the folder; a crash releases it.
 
     Args:
-        folder: made where it does not exist.
-        arguments: of the run, a dict or an ``argparse.Namespace``.
-        seed: that was given to ``keras.utils.set_random_seed``, if any.
-        script: file to keep; by default the running program's.
+        folder: created if it does not exist.
+        arguments: arguments of the run, a dict or an `argparse.Namespace`.
+        seed: the seed that `keras.utils.set_random_seed` got, if any.
+        script: file to copy. Default: the running program's.
 
     Raises:
-        ValueError: another run holds the folder, or its ``run.json`` is damaged.
+        ValueError: another run uses the folder, or its `run.json` is damaged.
         OSError: the folder cannot be written.
 
     Example:
@@ -62,13 +63,13 @@ class RunFolder:
             raise
 
     def callbacks(self, dataset=None, every=None):
-        """What a run needs, in the order in which it needs it.
+        """The callbacks of a run, in the order that they need.
 
-        :class:`NonFiniteGuard`; Keras' log, ``log.csv``; its drawing, ``log.png``;
-        :class:`Resume`.
+        They are `NonFiniteGuard`, Keras' `CSVLogger` (`log.csv`), `LearningCurve`
+        (`log.png`) and `Resume`.
 
         Args:
-            dataset, every: of :class:`Resume`.
+            dataset, every: as for `Resume`.
         """
         log = self.path / "log.csv"
         return [
@@ -79,7 +80,7 @@ class RunFolder:
         ]
 
     def close(self):
-        """Let another run have the folder."""
+        """Release the folder for other runs."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -106,8 +107,8 @@ class RunFolder:
             if starts and starts[0].get(key) != now[key]:
                 warnings.warn(
                     f"{self.path} holds a run with another {key}: {starts[0].get(key)}"
-                    f". Now: {now[key]}. It goes on, but is no run that one of the two "
-                    "repeats.",
+                    f". Now: {now[key]}. The run goes on, but neither configuration "
+                    "reproduces it.",
                     stacklevel=4,
                 )
         with replaced(path) as partial:
@@ -119,7 +120,7 @@ class RunFolder:
 
 
 def _locked(folder):
-    """An open file that no other process can open so, until this one ends."""
+    """An open file that no other process can lock until this one ends."""
     import fcntl
 
     file = open(folder / "lock", "a+")  # noqa: SIM115
@@ -131,7 +132,7 @@ def _locked(folder):
         file.close()
         raise ValueError(
             f"Another run is writing to {folder} (process {holder}). Wait for it to "
-            "end, or give this one a folder of its own."
+            "end, or give this run another folder."
         ) from error
     file.truncate(0)
     file.write(f"{os.getpid()}\n")

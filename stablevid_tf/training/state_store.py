@@ -1,4 +1,4 @@
-"""Room for many arrays: in memory, and on disk past a limit."""
+"""Arrays in memory, and on disk beyond a limit."""
 
 import tempfile
 from pathlib import Path
@@ -7,11 +7,11 @@ import numpy as np
 
 
 class StateStore:
-    """Arrays in memory, and on disk past a limit.
+    """Arrays in memory, and on disk beyond a limit.
 
     Args:
-        memory: bytes that may stand in memory.
-        folder: for a temporary file with the rest; None for the system's own place.
+        memory: the largest number of bytes in memory.
+        folder: folder of the temporary files with the rest. Default: the system's.
     """
 
     def __init__(self, memory, folder=None):
@@ -21,7 +21,7 @@ class StateStore:
         self.in_memory = self.on_disk = 0
 
     def array(self, shape, dtype):
-        """Zeros of a shape, where there is room."""
+        """An array of zeros, in memory if there is room, otherwise on disk."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if size <= self._left:
             self._left -= size

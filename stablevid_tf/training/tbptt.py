@@ -4,28 +4,30 @@ from stablevid_tf.training.crops import Crops, check_one_worker
 
 
 class TBPTT(Crops):
-    """Truncated BPTT: a batch goes on where the one before it ended.
+    """Truncated BPTT: a batch continues where the one before it ended.
 
-    Every place of a batch plays videos through, ``l`` frames a batch; the state after
-    a batch's last frame is that before the next one's first, without gradient. Videos
-    come in a new order and cut in a new square at every epoch. The model that carries
-    the state is :class:`CarryState`, whose ``fit`` takes batches in order.
+    Every slot of a batch runs through videos, `l` frames per batch. The state after
+    the last frame of a batch is the initial state of the next batch, without gradient.
+    In every epoch the videos come in a new order and are cropped to a new square. The
+    model that carries the state is `CarryState`, whose `fit` takes batches in order.
 
-    Every batch is a function of ``(seed, epoch, index)``. An epoch's clips, video
-    after video, are dealt out to the places in equal runs: where a run begins in the
-    middle of a video, so does the state. Frames that fill no clip are left out.
+    Every batch is a function of `(seed, epoch, index)`. The clips of an epoch, video
+    after video, are divided among the slots in equal runs. If a run begins in the
+    middle of a video, a fresh state begins there. Frames that do not fill a clip are
+    left out.
 
     Args:
         model, videos, frames, size, batch_size, degrade, flip, seed: see
-            :class:`stablevid_tf.training.PIBPTT`.
-        **kwargs: as in ``keras.utils.PyDataset``, but one worker only.
+            `training.PIBPTT`.
+        **kwargs: as in `keras.utils.PyDataset`, but one worker only.
 
     Items:
-        ``({"frames": seen, "first": bool [B], "number": int32 [B]}, clean)``:
-        ``first`` where a fresh state begins, ``number``: frames of the video before.
+        `({"frames": seen, "first": bool [B], "number": int32 [B]}, clean)`:
+        `first`: whether a fresh state begins; `number`: the number of frames of the
+        video before the clip.
 
     Raises:
-        ValueError: an argument outside its range, or not enough clips for a batch.
+        ValueError: an argument is out of range, or there are too few clips for a batch.
 
     Example:
         >>> import numpy as np
@@ -42,12 +44,13 @@ class TBPTT(Crops):
 
     def __init__(self, model, videos, **kwargs):
         super().__init__(model, videos, **kwargs)
-        check_one_worker(self, "what a place plays is kept from batch to batch")
+        check_one_worker(self, "a slot keeps its video from batch to batch")
         self._clips = sum(len(v) // self.frames for v in self.videos)
         if len(self) == 0:
             raise ValueError(
                 f"{len(self.videos)} videos give {self._clips} clips of {self.frames} "
-                f"frames, less than a batch. Received: batch_size={self.batch_size}"
+                f"frames, less than a batch. Received: batch_size={self.batch_size}. "
+                "Use more videos, or a smaller batch_size or frames"
             )
         self._playing = {}
 
@@ -80,7 +83,7 @@ class TBPTT(Crops):
         return clip, np.stack(clean)
 
     def _played(self, slot, video):
-        """The video that a place of the batch plays: cut and degraded once."""
+        """The video of a slot of the batch: cropped and degraded once."""
         key = (self.epoch, video)
         if self._playing.get(slot, (None,))[0] != key:
             self._playing[slot] = (key, self.play(video))

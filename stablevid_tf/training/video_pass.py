@@ -1,4 +1,4 @@
-"""All videos gone through once, without gradient, and the states on the way."""
+"""One pass through all videos, without gradient, that keeps states on the way."""
 
 import keras
 import numpy as np
@@ -10,11 +10,11 @@ from stablevid_tf.layers.kernel_cache import cached_kernels
 
 
 def start_leaves(model, batch, size):
-    """The numbers of initial states, one of each way, a flat tuple of arrays.
+    """The initial states of all directions, as a flat tuple of arrays.
 
     Args:
         model: a restorer.
-        batch: how many states.
+        batch: number of states.
         size: side of the square in pixels of the target.
 
     Raises:
@@ -26,7 +26,7 @@ def start_leaves(model, batch, size):
     leaves = tuple(as_array(leaf) for leaf in keras.tree.flatten(starts))
     if not any(leaf.size and leaf.dtype.kind == "f" for leaf in leaves):
         raise ValueError(
-            f"{model.name} carries no state from frame to frame: train it on clips, "
+            f"{model.name} carries no state from frame to frame. Train it on clips, "
             "with stablevid_tf.data.ClipDataset."
         )
     return leaves
@@ -40,16 +40,16 @@ def as_array(tensor):
 
 
 class VideoPass:
-    """One way of a network through many videos at once, without gradient.
+    """A pass of a network through many videos in one direction, without gradient.
 
-    The videos are shared out among ``batch`` slots, the longest first; a slot goes
-    through its videos one after another, from a fresh state each. So the cost is the
-    videos' frames, whatever their lengths. Effective kernels are computed once.
+    The videos are divided among `batch` slots, the longest first. A slot runs through
+    its videos one after another, each from a fresh state. So the cost is the number of
+    frames, whatever the lengths of the videos. Effective kernels are computed once.
 
     Args:
         model: a restorer.
-        way: of ``model.network.ways()``.
-        batch: slots.
+        way: a direction, one of `model.network.ways()`.
+        batch: number of slots.
     """
 
     def __init__(self, model, way, batch):
@@ -61,9 +61,9 @@ class VideoPass:
         self._advance = backend.compile(self._advanced)
 
     def _holding(self, weights):
-        """Context in which the model has the weights given.
+        """A context in which the model has the given weights.
 
-        What is compiled takes them as arguments: on JAX it would keep their values.
+        Compiled functions take them as arguments: on JAX they would keep their values.
         """
         pairs = zip(self._model.variables, weights, strict=True)
         return keras.StatelessScope(state_mapping=list(pairs))
@@ -89,24 +89,24 @@ class VideoPass:
         return tuple(keras.tree.flatten(state))
 
     def begin(self, frames, number):
-        """The state before the first frames [B, h, w, window * C], its leaves."""
+        """The leaves of the state before the first frames [B, h, w, window * C]."""
         frames = ops.convert_to_tensor(frames[..., : self._model.channels])
         state = self._start(frames, ops.convert_to_tensor(number, "int32"))
         return tuple(keras.tree.flatten(state))
 
     def run(self, lengths, frames_of, numbers, keep):
-        """Go through all videos.
+        """Run through all videos.
 
         Args:
-            lengths: frames of each video to go through; 0 for none.
-            frames_of: ``frames_of(video, i)`` gives [h, w, window * C], the i-th frame
-                on this way.
-            numbers: of each video, what its start is given.
-            keep: ``keep(video, count, leaves, slot)`` is called with the states, all
-                slots of them, after ``count`` frames.
+            lengths: the number of frames to run of each video; 0 for none.
+            frames_of: `frames_of(video, i)` returns [h, w, window * C], the i-th frame
+                in this direction.
+            numbers: for each video, the frame number of its initial state.
+            keep: `keep(video, count, leaves, slot)` is called with the states of all
+                slots after `count` frames.
 
         Returns:
-            int, how many frames went forward, idle slots included.
+            int, the number of frames that ran forward, idle slots included.
         """
         slots = share_out(lengths, self._batch)
         if not slots:
@@ -117,7 +117,7 @@ class VideoPass:
         kernels = self._effective(weights)
         leaves = None
         for step in range(total):
-            # A slot that has done shows its first frame again, to no end.
+            # A slot without videos left repeats its first frame; its state is not kept.
             shown = [p[step] if step < len(p) else p[0] for p in playing]
             frames = np.stack([frames_of(*place) for place in shown])
             number = np.array([numbers[v] for v, _ in shown], "int32")
@@ -138,14 +138,14 @@ class VideoPass:
 
 
 def share_out(lengths, slots):
-    """Videos for each slot, nearly as many frames for each: longest first.
+    """Divide videos among slots, the longest first, with similar numbers of frames.
 
     Args:
-        lengths: of the videos; those of none go to no slot.
-        slots: how many slots there are at most.
+        lengths: lengths of the videos; those of length 0 go to no slot.
+        slots: the largest number of slots.
 
     Returns:
-        A list of lists of videos' numbers, none empty.
+        A list of lists of video indices, none empty.
     """
     videos = [v for v, length in enumerate(lengths) if length]
     shares = [[] for _ in range(min(slots, len(videos)))]

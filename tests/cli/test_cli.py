@@ -296,7 +296,7 @@ def test_a_bidirectional_model_restores_a_file(folder, capsys, monkeypatch):
 def test_tiles_and_look_ahead_that_do_not_suit(folder, same, capsys):
     for words, message in (
         ("--look_ahead 4", "Same restores frame by frame"),
-        ("--tile 32", "by 16 pixels on each side must be of 48 or more"),
+        ("--tile 32", "by 16 pixels per side must be 48 pixels or more"),
     ):
         assert main(f"restore in out --model x {words}".split()) == 1
         shown = capsys.readouterr().err

@@ -477,7 +477,7 @@ def test_transposed_and_strided_slices():
         (lambda: convolution(groups=2), "one group"),
         (lambda: convolution(activation="gelu"), "gelu may enlarge"),
         (lambda: keras.layers.Conv2D(4, 3), "not built"),
-        (lambda: keras.layers.Dense(4), "no plain convolution"),
+        (lambda: keras.layers.Dense(4), "only for plain convolutions"),
     ],
 )
 def test_what_cannot_be_bounded_is_not_certified(conv, words):
@@ -503,7 +503,7 @@ def test_undeclared_loops_are_not_certified():
     for model in (Undeclared(features=4, stages=1), Foreign(convolution())):
         found = certify(model)
         assert not found.certified and found.contraction is None
-        assert "no proof is possible: measure" in found.summary()
+        assert "no proof is possible" in found.summary()
 
 
 def test_a_model_without_state_is_refused():

@@ -91,7 +91,7 @@ def test_a_proof_is_said():
     found = diagnose(model, sigma=30)
     assert found.verdict == "stable"
     assert found.certificate.certified
-    assert found.reason.startswith("Proved")
+    assert found.reason.startswith("Stability was proved")
     assert found.long_run.psnr.shape[1] == 4
 
 
@@ -123,7 +123,7 @@ def test_footage(tmp_path):
     assert from_file.settings["frames"] == str(tmp_path)
     with pytest.raises(ValueError, match="smaller size"):
         diagnose(cell, frames=array, size=32)
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="at least one frame"):
         diagnose(cell, frames=array[:0])
 
 

@@ -210,7 +210,7 @@ def test_what_has_no_spectrum_is_skipped_with_a_reason():
 
 
 def test_errors_say_what_is_needed():
-    with pytest.raises(ValueError, match="holds convolutions"):
+    with pytest.raises(ValueError, match="holds supported convolutions"):
         spectra(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
     with pytest.raises(ValueError, match="call the model once"):
         spectra(keras.Sequential([keras.layers.Conv2D(2, 3)]))

@@ -201,7 +201,7 @@ def test_truths_from_a_folder(folder, clips, tmp_path):
     }  # fmt: skip
     check(found, wanted)
     said = found.protocol.describe(found.given)
-    assert said.startswith("rirn: deblurring, spoilt clips as given, every frame")
+    assert said.startswith("rirn: deblurring, degraded clips as given, every frame")
 
 
 def test_what_is_measured_besides(folder, clips):
@@ -326,7 +326,7 @@ def test_what_cannot_be_measured_is_counted_and_named(tmp_path):
         "broken": "not a video",
         "corrupt": "004.png: not an image",
         "mixed": "frame 5 is 20x24",
-        "short": "5 frames; tanay measures 7",
+        "short": "5 frames are too few: tanay needs at least 7",
     }
     assert [row["clip"] for row in found.rows] == ["good", "tiny"]
     assert len(found.left_out) == len(seen) == len(reasons)
@@ -343,7 +343,7 @@ def test_truths_that_do_not_fit(tmp_path):
     write(tmp_path / "true" / "longer", good[:6])
     write(tmp_path / "true" / "shorter", np.concatenate([good, good]))
     write(tmp_path / "true" / "wider", scene(3, 8, 24, 32))
-    with pytest.raises(ValueError, match="Not one of 3 clips"):
+    with pytest.raises(ValueError, match="None of 3 clips"):
         evaluation.evaluate(Plain(), tmp_path / "bad", "rirn", tmp_path / "true")
     write(tmp_path / "bad" / "fits", good)
     with pytest.raises(FileNotFoundError, match="no truth for 1 of 4 clips"):
@@ -351,9 +351,9 @@ def test_truths_that_do_not_fit(tmp_path):
     write(tmp_path / "true" / "fits", good)
     found = evaluation.evaluate(Plain(), tmp_path / "bad", "rirn", tmp_path / "true")
     longer, shorter, wider = found.left_out
-    assert "the clip is longer: the other ends after 6" in longer
-    assert "its truth is longer: the other ends after 8" in shorter
-    assert "32x24 and 28x24" in wider
+    assert "the clip is longer: its truth ends after 6" in longer
+    assert "its truth is longer: the clip ends after 8" in shorter
+    assert "truth 32x24, clip 28x24" in wider
 
 
 def test_grey_and_16_bit_pictures(tmp_path):
@@ -404,11 +404,11 @@ def test_memory_does_not_grow_with_the_clip(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "model, arguments, error, words",
     [
-        (Plain(), {"protocol": "best"}, ValueError, "protocols tanay, tanay_x2, mori"),
-        (Plain(), {"protocol": "mori"}, ValueError, "enlarge by 4"),
-        (Plain(2), {"protocol": "tanay"}, ValueError, "enlarge by 1"),
+        (Plain(), {"protocol": "best"}, ValueError, "from: tanay, tanay_x2, mori"),
+        (Plain(), {"protocol": "mori"}, ValueError, "a model of scale 4"),
+        (Plain(2), {"protocol": "tanay"}, ValueError, "a model of scale 1"),
         (Plain(4, channels=1), {"protocol": "mori"}, ValueError, "grey"),
-        (Plain(), {"also": ["fid"]}, ValueError, "also is of"),
+        (Plain(), {"also": ["fid"]}, ValueError, "measures in also"),
         (Plain(), {"also": ["lpips"]}, ValueError, "torchvision"),
         (Plain(), {"source": "nowhere"}, FileNotFoundError, "nowhere"),
         (Plain(), {"source": "."}, FileNotFoundError, "no video file"),
@@ -424,7 +424,7 @@ def test_refusals(folder, clips, tmp_path, monkeypatch, model, arguments, error,
 def test_clips_of_one_name(tmp_path):
     write(tmp_path / "a", scene(0, 7, 16, 16))
     (tmp_path / "a.mp4").write_bytes(b"")
-    with pytest.raises(ValueError, match="told apart by their names"):
+    with pytest.raises(ValueError, match="must have different names"):
         evaluation.evaluate(Plain(), tmp_path, "tanay")
 
 
@@ -498,9 +498,9 @@ def test_clips_left_out_are_told(command, capsys, tmp_path):
         ("tiny data --protocol tanay", 1, "data: there is no such"),
         ("tiny empty --protocol tanay", 1, "no video file"),
         ("tiny one --protocol tanay --truth empty", 1, "no video file"),
-        ("tiny one --protocol mori", 1, "enlarge by 4"),
+        ("tiny one --protocol mori", 1, "a model of scale 4"),
         ("tiny one --protocol tanay --also lpips", 1, "LPIPS needs weights"),
-        ("tiny one --protocol tanay", 1, "Not one of 1 clips"),
+        ("tiny one --protocol tanay", 1, "None of 1 clips"),
     ],
 )
 def test_errors_are_one_line(command, capsys, tmp_path, words, status, message):

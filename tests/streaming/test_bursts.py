@@ -97,8 +97,8 @@ def test_frames_are_asked_for_one_at_a_time(delay, strategy):
     [
         (lambda: streaming.Burst(0), "1 or more. Received: frames=0"),
         (lambda: streaming.Burst(2.5), "Received: frames=2.5"),
-        (lambda: streaming.Overlap(5), "must be even"),
-        (lambda: streaming.Overlap(0), "must be even"),
+        (lambda: streaming.Overlap(5), "must be an even integer"),
+        (lambda: streaming.Overlap(0), "must be an even integer"),
     ],
 )
 def test_bad_arguments(make, message):

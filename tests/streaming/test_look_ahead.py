@@ -134,7 +134,9 @@ def test_look_ahead_and_strategies_exclude_each_other(delay):
 def test_a_frame_of_another_size_is_named(bad):
     frames = list(clip(30))
     frames[bad] = np.zeros((6, 4, 3), np.float32)
-    with pytest.raises(ValueError, match=f"frame {bad} is 4x6, those before it 6x4"):
+    with pytest.raises(
+        ValueError, match=f"frame {bad} is 4x6, those before it are 6x4"
+    ):
         list(streaming.restore(Mean(), frames))
 
 

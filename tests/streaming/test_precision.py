@@ -111,5 +111,5 @@ def test_models_of_other_kinds(delay):
     model = delay()
     assert at_precision(model, "auto") is model
     assert at_precision(model, "float32") is model
-    with pytest.raises(ValueError, match=r"Delay has no precision.*'bfloat16'"):
+    with pytest.raises(ValueError, match=r"precision of Delay cannot.*'bfloat16'"):
         at_precision(model, "bfloat16")

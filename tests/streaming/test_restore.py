@@ -89,7 +89,7 @@ GOOD = np.zeros((6, 8, 3), np.float32)
         (np.full((6, 8, 3), -9.0), "from -9"),
         (np.where(np.arange(3) == 1, np.nan, GOOD), "frame 2 holds NaN"),
         (np.where(np.arange(3) == 1, np.inf, GOOD), "frame 2 holds NaN or inf"),
-        (np.zeros((8, 6, 3), np.float32), "frame 2 is 6x8, those before it 8x6"),
+        (np.zeros((8, 6, 3), np.float32), "frame 2 is 6x8, those before it are 8x6"),
     ],
 )
 def test_bad_frames(delay, bad, message):

@@ -246,7 +246,7 @@ def test_frames_of_two_sizes_leave_nothing(tmp_path, delay):
     with create_video(tmp_path / "in", info()) as out:
         out.write(picture(0), 0)
         out.write(picture(1, 30, 20), 1)
-    with pytest.raises(ValueError, match="frame 1 is 20x30, those before it 32x24"):
+    with pytest.raises(ValueError, match="frame 1 is 20x30, those before it are 32x24"):
         restore_file(delay(), tmp_path / "in", tmp_path / "out.mp4", progress=False)
     assert os.listdir(tmp_path) == ["in"]
 
