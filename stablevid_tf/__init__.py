@@ -9,3 +9,11 @@ import sys
 
 if "keras" in sys.modules:
     import stablevid_tf.models  # noqa: F401
+
+
+def __getattr__(name):
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("stablevid-tf")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -57,6 +57,7 @@ class BasicVSR(RecurrentVideoCell):
         "Super-Resolution and Beyond, 2021"
     )
     task = "super-resolution"
+    settled = ("channels", "scale", "window")
 
     def __init__(self, features=64, blocks=30, levels=6, **kwargs):
         super().__init__(**{"scale": 4, **kwargs})

@@ -47,6 +47,7 @@ class FastDVDnet(WindowNetwork):
         "Without Flow Estimation, 2020"
     )
     task = "denoising"
+    settled = ("scale", "window")
 
     def __init__(self, sigma=30.0, features=32, frame_features=30, **kwargs):
         super().__init__(**{"window": 5, **kwargs})

@@ -54,6 +54,7 @@ class FRVSR(RecurrentVideoCell):
 
     paper = "Sajjadi et al., Frame-Recurrent Video Super-Resolution, 2018"
     task = "super-resolution"
+    settled = ("window",)
 
     def __init__(
         self,

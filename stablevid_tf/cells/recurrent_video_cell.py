@@ -45,7 +45,8 @@ class RecurrentVideoCell(keras.layers.Layer):
         ``(restored [B, scale * H, scale * W, channels], state)``.
     """
 
-    # Arguments that an architecture settles: not written into its configuration.
+    # Arguments that an architecture settles: not written into its configuration, and
+    # not accepted by models.build.
     settled = ()
     # Whether frames can be restored one by one; False of clip networks.
     causal = True

@@ -91,7 +91,7 @@ class WDVR3D(RecurrentVideoCell):
     causal = False
     paper = WDVR2D.paper
     task = "super-resolution"
-
+    settled = ("window", "constraint")
     can_number = False
 
     def __init__(

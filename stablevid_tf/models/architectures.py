@@ -1,6 +1,10 @@
 """The list of architectures: backbone_recurrence[_mfW], published networks, add-ons."""
 
 import difflib
+import inspect
+from typing import Any
+
+import keras
 
 from stablevid_tf.cells.atb import ATB
 from stablevid_tf.cells.basicvsr import BasicVSR
@@ -39,56 +43,36 @@ _RECURRENCES = {
     "shift": ShiftCell,
     "birlsp": BiRLSP,
 }
-# Arguments that one recurrence alone takes.
-_OWN = {"memory": {"flow_features", "gate_features", "groups", "retention"}}
-_STAGES_ARGUMENT = {"vdncnn": "depth", "vresnet": "blocks"}
+# The argument that sets the number of stages of each backbone.
+_STAGES = {"vdncnn": "depth", "vresnet": "blocks"}
 _WINDOWS = {"": 1, "_mf3": 3, "_mf7": 7}
-# Networks that are one architecture: its class, the arguments that it takes beside
-# those of every architecture, and those that the name settles.
-_EVERY = {"constraint", "dtype", "frame_number"}
-_WDVR = {"features", "blocks", "activations", "channels", "scale", "clip_length"}
-_WDVR |= {"weight_norm"}
-_WDVR3D = _WDVR | {"temporal_padding", "edges", "inflated_ends"}
-_CODEC = {"features", "channels", "skip"}
 _PUBLISHED = {
-    "basicvsr": (BasicVSR, {"features", "blocks", "levels"}),
-    "frvsr": (
-        FRVSR,
-        {"channels", "scale", "features", "blocks", "flow_features", "warp_loss"},
-    ),
-    "dbdnet": (DBDNet, {"features", "channels", "feedback"}),
-    "memory_unet": (
-        MemoryUNet,
-        {
-            "features",
-            "blocks",
-            "refine",
-            "memory_features",
-            "groups",
-            "gate_features",
-            "flow_features",
-            "retention",
-            "channels",
-            "scale",
-        },
-    ),
-    "mobile_rrn": (MobileRRN, {"features", "blocks", "channels"}),
-    "mrvsr": (MRVSR, {"features"}),
-    "rlsp": (RLSPSuperResolution, {"features"}),
-    "gru": (GRU, _CODEC),
-    "ifi_rnn": (IFIRNN, _CODEC | {"blocks"}),
-    "lstm": (LSTM, _CODEC),
-    "rdbn": (RDBN, _CODEC | {"blocks"}),
-    "strcnn": (STRCNN, _CODEC | {"blocks"}),
-    "fastdvdnet": (
-        FastDVDnet,
-        {"sigma", "features", "frame_features", "channels", "clip_length"},
-    ),
-    "wdvr2d": (WDVR2D, _WDVR | {"window"}),
-    "wdvr3d_iai": (WDVR3D, _WDVR3D, {"design": "iai"}),
-    "wdvr3d_ias": (WDVR3D, _WDVR3D, {"design": "ias"}),
-    "wdvr3d_stas": (WDVR3D, _WDVR3D, {"design": "stas"}),
-    "wdvr3d_tsas": (WDVR3D, _WDVR3D, {"design": "tsas"}),
+    "basicvsr": BasicVSR,
+    "dbdnet": DBDNet,
+    "fastdvdnet": FastDVDnet,
+    "frvsr": FRVSR,
+    "gru": GRU,
+    "ifi_rnn": IFIRNN,
+    "lstm": LSTM,
+    "memory_unet": MemoryUNet,
+    "mobile_rrn": MobileRRN,
+    "mrvsr": MRVSR,
+    "rdbn": RDBN,
+    "rlsp": RLSPSuperResolution,
+    "strcnn": STRCNN,
+    "wdvr2d": WDVR2D,
+}
+# {name: (network class, the arguments that the name settles)}.
+_NETWORKS = {
+    f"{backbone}_{recurrence}{suffix}": (cell, {"backbone": backbone, "window": window})
+    for backbone in _STAGES
+    for recurrence, cell in _RECURRENCES.items()
+    for suffix, window in _WINDOWS.items()
+}
+_NETWORKS |= {name: (network, {}) for name, network in _PUBLISHED.items()}
+_NETWORKS |= {
+    f"wdvr3d_{design}": (WDVR3D, {"design": design})
+    for design in ("iai", "ias", "stas", "tsas")
 }
 # The deblurring networks in the add-ons of RIRN: {name: (network's name, add-on)}.
 _ADD_ONS = {
@@ -100,13 +84,13 @@ _ADD_ONS = {
 }
 _WRAPPED = {
     f"{name}_{suffix}": (name, add_on)
-    for name, (network_class, *_) in _PUBLISHED.items()
+    for name, network_class in _PUBLISHED.items()
     if issubclass(network_class, DeblurringCell)
     for suffix, add_on in _ADD_ONS.items()
 }
 
 
-def names():
+def names() -> list[str]:
     """Every architecture's name, sorted.
 
     Example:
@@ -114,16 +98,10 @@ def names():
         >>> "vresnet_feat" in models.names()
         True
     """
-    combined = [
-        f"{backbone}_{recurrence}{window}"
-        for backbone in _STAGES_ARGUMENT
-        for recurrence in _RECURRENCES
-        for window in _WINDOWS
-    ]
-    return sorted([*combined, *_PUBLISHED, *_WRAPPED])
+    return sorted([*_NETWORKS, *_WRAPPED])
 
 
-def build(name, **arguments):
+def build(name: str, **arguments: Any) -> RecurrentRestorer | ClipRestorer:
     """Build an untrained model by its architecture's name.
 
     Args:
@@ -153,8 +131,8 @@ def build(name, **arguments):
         for the bidirectional ones).
 
     Raises:
-        ValueError: an unknown name (the nearest is named), or an argument that the
-            architecture does not take.
+        ValueError: an unknown name, or an argument that the architecture does not
+            take. The message gives the nearest name and all arguments.
 
     Example:
         >>> from stablevid_tf import models
@@ -162,50 +140,60 @@ def build(name, **arguments):
         557123
     """
     if name not in names():
-        near = difflib.get_close_matches(str(name), names(), n=1, cutoff=0.0)
+        (near,) = difflib.get_close_matches(str(name).lower(), names(), 1, cutoff=0.0)
         raise ValueError(
-            f"No architecture is named {name!r}; the nearest is {near[0]!r}. "
-            "stablevid_tf.models.names() lists them all."
+            f"No architecture is named {name!r}; the nearest is {near!r}. Choose from "
+            "stablevid_tf.models.names()."
         )
     base, add_on = _WRAPPED.get(name, (name, None))
-    if base in _PUBLISHED:
-        network_class, own, *settled = _PUBLISHED[base]
-        _check(name, arguments, _EVERY | own)
-        network = network_class(**arguments, **(settled[0] if settled else {}))
-        if add_on is not None:
-            network = add_on(network)
-    else:
-        network = _combined(name, arguments)
+    network_class, settled = _NETWORKS[base]
+    stages = _STAGES.get(settled.get("backbone"))
+    allowed = _arguments(network_class) - set(settled)
+    if stages:
+        allowed = allowed - {"stages"} | {stages}
+    _check(name, arguments, allowed)
+    if stages:
+        if arguments.get("scale", 1) not in (1, 2, 4):
+            raise ValueError(
+                f"{name} restores at scale 1, 2 or 4. Received: {arguments['scale']!r}"
+            )
+        if stages in arguments:
+            arguments["stages"] = arguments.pop(stages)
+    network = network_class(**arguments, **settled)
+    if add_on is not None:
+        network = add_on(network)
     model_class = RecurrentRestorer if network.causal else ClipRestorer
     model = model_class(network, name=name)
     model.build()
     return model
 
 
-def _combined(name, arguments):
-    """The cell of a backbone and a recurrence."""
-    backbone, recurrence, *mf = name.split("_")
-    stages = _STAGES_ARGUMENT[backbone]
-    _check(
-        name,
-        arguments,
-        _EVERY
-        | {"features", stages, "channels", "scale", "skip", "noise_map"}
-        | _OWN.get(recurrence, set()),
-    )
-    if arguments.get("scale", 1) not in (1, 2, 4):
-        raise ValueError(
-            f"{name} restores at scale 1, 2 or 4. Received: {arguments['scale']!r}"
-        )
-    if stages in arguments:
-        arguments["stages"] = arguments.pop(stages)
-    window = int(mf[0][2:]) if mf else 1
-    return _RECURRENCES[recurrence](backbone=backbone, window=window, **arguments)
+def _arguments(network_class):
+    """The names of the arguments that a network takes, of its base classes too."""
+    # Of Keras' own arguments only dtype: the architecture's name names the model.
+    found = {"dtype"}
+    ancestors = network_class.__mro__
+    for each in ancestors[: ancestors.index(keras.layers.Layer)]:
+        if "__init__" in vars(each):
+            own = inspect.signature(each.__init__).parameters
+            found |= set(own)
+            if "kwargs" not in own:
+                break
+    if not network_class.can_number:
+        found.discard("frame_number")
+    return found - {"self", "kwargs", *network_class.settled}
 
 
 def _check(name, arguments, allowed):
     unknown = sorted(set(arguments) - allowed)
     if unknown:
+        allowed = sorted(allowed)
+        near = [
+            repr(found)
+            for each in unknown
+            for found in difflib.get_close_matches(each, allowed, n=1)
+        ]
+        hint = f" Did you mean {' and '.join(near)}?" if near else ""
         raise ValueError(
-            f"{name} does not take {unknown}. Its arguments: {sorted(allowed)}"
+            f"{name} does not take {unknown}.{hint} Choose from: {', '.join(allowed)}."
         )

@@ -4,7 +4,7 @@ from stablevid_tf.cells.noise_level_cell import NoiseLevelCell
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
 
 
-def at_noise_level(model, sigma):
+def at_noise_level(model: RecurrentRestorer, sigma: float) -> RecurrentRestorer:
     """A model with a noise map, told one noise level: takes frames as any other does.
 
     Args:

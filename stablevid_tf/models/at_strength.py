@@ -10,7 +10,9 @@ from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
 _FADE = 0.1
 
 
-def at_strength(model, strength):
+def at_strength(
+    model: RecurrentRestorer | ClipRestorer, strength: float
+) -> RecurrentRestorer | ClipRestorer:
     """A model that scales what another model removes.
 
     With x the input and r the output of the model, the result for S from 0 to 1 is

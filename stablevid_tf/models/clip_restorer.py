@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 from stablevid_tf.constraints import effective_kernels
@@ -32,7 +34,7 @@ class ClipRestorer(Restorer):
 
     causal = False
 
-    def call(self, frames, training=False):
+    def call(self, frames: Any, training: bool = False) -> Any:
         frames, states = self.taken(frames)
         with cached_kernels(effective_kernels(self.network, training)):
             if states is None:

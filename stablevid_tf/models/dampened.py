@@ -1,11 +1,17 @@
 """A model that believes less in its memory."""
 
 import math
+from typing import Any
 
 from keras import ops
 
+from stablevid_tf.models.clip_restorer import ClipRestorer
+from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
 
-def dampened(model, factor):
+
+def dampened(
+    model: RecurrentRestorer | ClipRestorer, factor: float
+) -> RecurrentRestorer | ClipRestorer:
     """A folded twin whose state counts ``factor`` times what it did.
 
     ``(factor K) * h(t-1) = K * (factor h(t-1))``: of every feedback loop's entry
@@ -56,7 +62,7 @@ def dampened(model, factor):
     return twin
 
 
-def can_dampen(model):
+def can_dampen(model: Any) -> bool:
     """Whether :func:`dampened` takes a model."""
     try:
         _check(model)

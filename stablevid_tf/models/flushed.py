@@ -1,7 +1,9 @@
 import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 
-def flushed(frames, latency):
+def flushed(frames: Iterable[Any], latency: int) -> Iterator[Any]:
     """Yields the frames, then the last one ``latency`` times more.
 
     What a model that looks ahead needs to give back every frame that came in.

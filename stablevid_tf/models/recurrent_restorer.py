@@ -1,7 +1,12 @@
+from collections.abc import Mapping
+from typing import Any, Self
+
 import keras
 from keras import ops
+from numpy.typing import ArrayLike
 
 from stablevid_tf import backend
+from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.constraints import effective_kernels
 from stablevid_tf.layers.kernel_cache import cached_kernels
 from stablevid_tf.models.restorer import Restorer
@@ -44,28 +49,28 @@ class RecurrentRestorer(Restorer):
 
     causal = True
 
-    def __init__(self, network, **kwargs):
+    def __init__(self, network: RecurrentVideoCell, **kwargs: Any) -> None:
         super().__init__(network, **kwargs)
         self._compiled_step = None
 
     @property
-    def cell(self):
+    def cell(self) -> RecurrentVideoCell:
         """The recurrent cell."""
         return self.network
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Frames by which ``step`` lags behind its input."""
         return self.window // 2
 
-    def call(self, frames, training=False):
+    def call(self, frames: Any, training: bool = False) -> Any:
         frames, states = self.taken(frames)
         with cached_kernels(effective_kernels(self.cell, training)):
             if states is None:
                 return self.cell.restore(frames, training)
             return self.cell.restore_from(frames, states, training)
 
-    def load_public_weights(self, mapping):
+    def load_public_weights(self, mapping: Mapping[str, ArrayLike]) -> Self:
         """Take published weights in their own layout; returns the model.
 
         Args:
@@ -83,7 +88,7 @@ class RecurrentRestorer(Restorer):
         self.cell.load_public_weights(mapping)
         return self
 
-    def initial_state(self, frame, number=0):
+    def initial_state(self, frame: Any, number: Any = 0) -> Any:
         """The state before the first frame.
 
         Args:
@@ -107,7 +112,7 @@ class RecurrentRestorer(Restorer):
             "seen": ops.zeros((), "int32"),
         }
 
-    def step(self, frame, state):
+    def step(self, frame: Any, state: Any) -> tuple[Any, Any]:
         """Restore one frame.
 
         The kernels are those of a whole-clip call: of a loaded entry or a folded twin

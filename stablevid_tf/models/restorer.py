@@ -1,18 +1,22 @@
 """What every restoration model shares: checks, folding, configuration."""
 
 import inspect
+from typing import Any, Self
 
 import keras
 from keras import ops
 
 from stablevid_tf import backend
+from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.constraints import (
+    SRNC,
     check_holdable,
     effective_kernels,
     folded_kernels,
     reparametrised,
 )
 from stablevid_tf.layers.kernel_cache import cached_kernels
+from stablevid_tf.layers.loop import Loop
 from stablevid_tf.layers.weight_norm import WeightNorm
 
 # What a network's configuration says of its convolutions, and says of plain ones.
@@ -27,7 +31,7 @@ class Restorer(keras.Model):
             ``window`` and ``constraint``.
     """
 
-    def __init__(self, network, **kwargs):
+    def __init__(self, network: RecurrentVideoCell, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", network.dtype_policy)
         super().__init__(autocast=False, **kwargs)
         self.network = network
@@ -35,35 +39,35 @@ class Restorer(keras.Model):
         self.supports_jit = backend.XLA_PAYS
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         """Image channels: 3 (RGB) or 1 (grey)."""
         return self.network.channels
 
     @property
-    def frame_channels(self):
+    def frame_channels(self) -> int:
         """Channels of the frames it takes: an image's, and one for a noise map."""
         return getattr(self.network, "frame_channels", self.channels)
 
     @property
-    def scale(self):
+    def scale(self) -> int:
         """Output pixels per input pixel along each axis."""
         return self.network.scale
 
     @property
-    def window(self):
+    def window(self) -> int:
         """Input frames that one step sees."""
         return self.network.window
 
     @property
-    def constraint(self):
+    def constraint(self) -> SRNC | None:
         """The constraint the model was built with, or None."""
         return self.network.constraint
 
-    def loops(self):
+    def loops(self) -> list[Loop]:
         """The feedback loops, a list of :class:`stablevid_tf.layers.loop.Loop`."""
         return self.network.loops()
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if not self.built:
             if getattr(self.constraint, "where", None) == "loop":
                 for loop in self.loops():
@@ -71,7 +75,7 @@ class Restorer(keras.Model):
             self.network.build_by_call()
             self.built = True
 
-    def fit(self, *args, **kwargs):
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         # Callbacks save and restore weights before the first step.
         self.build()
         call = inspect.signature(super().fit).bind(*args, **kwargs)
@@ -84,7 +88,7 @@ class Restorer(keras.Model):
             given["validation_data"] = watched
         return super().fit(*call.args, **call.kwargs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         margins = 0
         if isinstance(input_shape, dict):
             input_shape, margins = input_shape["frames"], self.window - 1
@@ -93,7 +97,9 @@ class Restorer(keras.Model):
         sized = [n if n is None else n * self.scale for n in (height, width)]
         return (batch, time, *sized, self.channels)
 
-    def compute_output_spec(self, frames, training=False):
+    def compute_output_spec(
+        self, frames: Any, training: bool = False
+    ) -> keras.KerasTensor:
         # float32 whatever the policy: frames are never rounded.
         if isinstance(frames, dict):
             shape = {"frames": frames["frames"].shape}
@@ -101,7 +107,7 @@ class Restorer(keras.Model):
             shape = frames.shape
         return keras.KerasTensor(self.compute_output_shape(shape), "float32")
 
-    def taken(self, clip):
+    def taken(self, clip: Any) -> tuple[Any, list | None]:
         """What ``call`` was given: ``(frames, states or None)``; checked.
 
         Args:
@@ -124,7 +130,7 @@ class Restorer(keras.Model):
         ]
         return frames, keras.tree.pack_sequence_as(starts, leaves)
 
-    def check(self, frames, rank, axes):
+    def check(self, frames: Any, rank: int, axes: str) -> None:
         """Raise unless ``frames`` has the rank and the channels the model takes."""
         shape = tuple(frames.shape)
         dtype = keras.backend.standardize_dtype(frames.dtype)
@@ -142,8 +148,13 @@ class Restorer(keras.Model):
         return "; the last is the noise map, which models.at_noise_level fills in"
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
         """Keras' loss; where the network also makes ``auxiliary(frames)``, of both.
 
         Auxiliary pictures [B, T, s H, s W, C] are held to the same target: the loss is
@@ -163,7 +174,7 @@ class Restorer(keras.Model):
                 sample_weight = _joined(sample_weight, sample_weight)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
-    def fold(self):
+    def fold(self) -> Self:
         """A twin with plain convolutions that satisfy the constraint for good.
 
         Every SRN-C kernel's certified norm is at most alpha, every loop's certified
@@ -189,7 +200,7 @@ class Restorer(keras.Model):
         _copy_rest(self.network, twin.network)
         return twin
 
-    def adopt(self, folded):
+    def adopt(self, folded: Self) -> None:
         """Take a folded twin's weights: inference uses them exactly as they are.
 
         Training goes on from them, constrained as this model was built.
@@ -203,7 +214,7 @@ class Restorer(keras.Model):
                 mine.bias.assign(ops.copy(other.bias))
         _copy_rest(folded.network, self.network)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
@@ -211,7 +222,7 @@ class Restorer(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         config = dict(config)
         network = keras.saving.deserialize_keras_object(config.pop("network"))
         return cls(network, **config)
@@ -222,7 +233,7 @@ def _joined(a, b):
     return ops.concatenate([a, b], axis=0)
 
 
-def convs(layer):
+def convs(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Every convolution below ``layer``, in a fixed order; none that another wraps."""
     found = [
         each

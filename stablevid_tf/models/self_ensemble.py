@@ -6,7 +6,9 @@ from stablevid_tf.models.clip_restorer import ClipRestorer
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
 
 
-def self_ensemble(model):
+def self_ensemble(
+    model: RecurrentRestorer | ClipRestorer,
+) -> RecurrentRestorer | ClipRestorer:
     """``y = mean over g of g^-1(model(g(frames)))``: the x8 self-ensemble.
 
     g runs over the eight flips and rotations of a frame. A restorer comes out, with the

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 from keras import ops
@@ -42,12 +44,12 @@ class Description:
     operations: float
 
     @property
-    def recurrent(self):
+    def recurrent(self) -> bool:
         """Whether anything is fed back."""
         return self.loops != 0
 
 
-def describe(name, **arguments):
+def describe(name: str, **arguments: Any) -> Description:
     """An architecture in numbers, counted on the built network.
 
     Operations are the multiply-adds of convolutions, transposed ones too, each output
@@ -80,7 +82,7 @@ def describe(name, **arguments):
     )
 
 
-def markdown(descriptions=None):
+def markdown(descriptions: Iterable[Description] | None = None) -> str:
     """The Markdown table of all architectures at their published sizes.
 
     Variants ``_mf3`` and ``_mf7`` differ in the first convolution alone and are left
@@ -99,13 +101,13 @@ def markdown(descriptions=None):
     return "\n".join([*rows, *map(row, descriptions)])
 
 
-def listed():
+def listed() -> list[str]:
     """The names that have a row in :func:`markdown`."""
     unlisted = ("_mf3", "_mf7", "_irm", "_atb")
     return [name for name in names() if not name.endswith(unlisted)]
 
 
-def row(found):
+def row(found: Description) -> str:
     """The row of one :class:`Description`."""
     authors, *_, year = found.paper.split(", ")
     ahead = "the whole clip" if found.latency is None else str(found.latency)

@@ -13,7 +13,15 @@ Example:
     3
 """
 
+from typing import TYPE_CHECKING
+
 from stablevid_tf.zoo.entries import card, default, names
+
+if TYPE_CHECKING:
+    from stablevid_tf.zoo.loading import load
+    from stablevid_tf.zoo.packing import pack
+    from stablevid_tf.zoo.publishing import publish
+    from stablevid_tf.zoo.pulling import pull
 
 __all__ = ["card", "default", "load", "names", "pack", "publish", "pull"]
 

@@ -1,6 +1,7 @@
 """Where entries are, and what their folders hold."""
 
 import difflib
+import os
 import tomllib
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def _shelves():
     return [shelf for shelf in (_WHEEL, _CHECKOUT) if shelf.is_dir()]
 
 
-def names(task=None):
+def names(task: str | None = None) -> list[str]:
     """The entries' names, sorted.
 
     Args:
@@ -54,7 +55,7 @@ def names(task=None):
     return sorted(found)
 
 
-def default(task):
+def default(task: str) -> str:
     """The name of the entry to use for a task.
 
     Args:
@@ -190,7 +191,7 @@ def _text(path):
     return data.decode("utf-8")
 
 
-def card(name):
+def card(name: str | os.PathLike[str]) -> str:
     """An entry's model card: Markdown, without the front matter that the Hub reads.
 
     Args:

@@ -1,7 +1,10 @@
 """From an entry to a model."""
 
 import math
+import os
 from pathlib import Path
+
+import keras
 
 from stablevid_tf import hub, models
 from stablevid_tf.constraints import SRNC
@@ -9,7 +12,9 @@ from stablevid_tf.zoo.entries import find
 from stablevid_tf.zoo.weights import check_file, weights_of
 
 
-def load(name, dtype=None):
+def load(
+    name: str | os.PathLike[str], dtype: str | keras.DTypePolicy | None = None
+) -> models.RecurrentRestorer | models.ClipRestorer:
     """Load a pretrained model.
 
     An entry with a noise map is set to the noise level in its `model.toml`;

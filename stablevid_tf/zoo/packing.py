@@ -1,17 +1,21 @@
 """From a training run to an entry."""
 
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 
+from stablevid_tf import models
 from stablevid_tf.hub import sha256_of
 from stablevid_tf.zoo.entries import read
 from stablevid_tf.zoo.front_matter import with_front_matter
 from stablevid_tf.zoo.loading import load, plain_model
 
 
-def pack(folder, weights):
+def pack(
+    folder: str | os.PathLike[str], weights: str | os.PathLike[str]
+) -> models.RecurrentRestorer | models.ClipRestorer:
     """Put trained weights into an entry's folder.
 
     Writes the weights without the optimiser's state, their sha256 into `model.toml`, a

@@ -1,5 +1,6 @@
 """From an entry's folder to the Hub."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from stablevid_tf.zoo.weights import weights_of
 _TOLERANCE = 1e-5
 
 
-def publish(folder, repo_id):
+def publish(folder: str | os.PathLike[str], repo_id: str) -> str:
     """Upload an entry's folder to the Hub, after checking that it works.
 
     Checked are: all files exist, the weights have the sha256 in `model.toml` and load,

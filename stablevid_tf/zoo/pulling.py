@@ -9,7 +9,9 @@ from stablevid_tf.zoo.entries import FILES, fetch_text, find
 from stablevid_tf.zoo.weights import weights_of
 
 
-def pull(name, folder=None):
+def pull(
+    name: str | os.PathLike[str], folder: str | os.PathLike[str] | None = None
+) -> Path:
     """Fetch all files of an entry, for use without a network or as your own folder.
 
     Args:

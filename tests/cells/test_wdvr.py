@@ -13,7 +13,7 @@ import tensorflow as tf
 import witness
 import witness_feedforward as feedforward
 
-from stablevid_tf import models, streaming
+from stablevid_tf import cells, models, streaming
 from stablevid_tf.constraints import SRNC
 
 DESIGNS = ("iai", "ias", "stas", "tsas")
@@ -228,9 +228,15 @@ def test_a_constraint_takes_weight_normalisation_s_place():
         ("wdvr3d_iai", {"scale": 8}, "scale 1, 2 or 4.*8"),
         ("wdvr3d_iai", {"edges": "mirror"}, "edges must be one of.*mirror"),
         ("wdvr3d_iai", {"temporal_padding": -1}, "temporal_padding must be 0"),
-        ("wdvr3d_iai", {"constraint": SRNC(1.0)}, "no constraint holds its 3D"),
+        ("wdvr3d_iai", {"constraint": SRNC(1.0)}, r"does not take \['constraint'\]"),
+        ("wdvr2d", {"frame_number": 9}, r"does not take \['frame_number'\]"),
     ],
 )
 def test_refused(name, arguments, words):
     with pytest.raises(ValueError, match=words):
         models.build(name, **arguments)
+
+
+def test_the_network_itself_refuses_a_constraint():
+    with pytest.raises(ValueError, match="no constraint holds its 3D"):
+        cells.WDVR3D(constraint=SRNC(1.0))

@@ -1,14 +1,18 @@
 """The list of architectures: names, parameter counts, arguments, errors.
 
-Tested: every count that the papers' tables give; that every name builds; what `build`
-refuses, and in which words.
+Tested: every count that the papers' tables give; that every name builds, with each
+argument that it offers; what `build` refuses, and in which words; type hints.
 Not tested: what the models compute (tests/cells, test_restorers.py).
 """
 
+import inspect
+import typing
+
 import pytest
 
-from stablevid_tf import models
+from stablevid_tf import models, zoo
 from stablevid_tf.constraints import SRNC
+from stablevid_tf.models.architectures import _NETWORKS
 
 # 64 features, ten body convolutions, RGB; from the layer lists of the papers.
 COUNTS = {
@@ -32,7 +36,7 @@ COUNTS = {
     "vresnet_birlsp": 817_539,
     "dbdnet": 964_712,
     # This project's own.
-    "memory_unet": 1_932_408,
+    "memory_unet": 1_934_716,
     "mobile_rrn": 35_664,
     "mrvsr": 1_209_360,
     "rlsp": 282_128,
@@ -207,7 +211,7 @@ def test_every_name_builds_and_says_what_it_is():
     "name, nearest",
     [
         ("vresnet_feet", "vresnet_feat"),
-        ("VRESNET_FEAT", None),
+        ("VRESNET_FEAT", "vresnet_feat'"),
         ("vdncnn_rslp", "vdncnn_rlsp"),
         ("vresnet_feat_mf5", "vresnet_feat_mf"),
         ("", None),
@@ -228,7 +232,13 @@ def test_unknown_names(name, nearest):
     [
         ("vresnet_feat", {"depth": 4}, r"does not take \['depth'\].*blocks"),
         ("vdncnn_feat", {"blocks": 4}, r"does not take \['blocks'\].*depth"),
-        ("vresnet_feat", {"window": 3}, r"does not take \['window'\]"),
+        ("vresnet_feat", {"window": 3}, r"does not take \['window'\]\. Choose from: b"),
+        (
+            "gru",
+            {"feature": 4},
+            "Did you mean 'features'\\? Choose from: channels, con",
+        ),
+        ("gru", {"skpi": 1, "dtpye": 1}, r"\['dtpye', 'skpi'\].* 'dtype' and 'skip'\?"),
         ("vresnet_feat", {"scale": 3}, "scale 1, 2 or 4"),
         ("vresnet_feat", {"scale": 0}, "scale 1, 2 or 4"),
         ("vresnet_feat", {"features": 0}, "features must be a positive"),
@@ -248,3 +258,110 @@ def test_wrong_arguments(name, arguments, words):
 def test_beta_too_small_for_the_width_is_refused_when_built():
     with pytest.raises(ValueError, match="more channels"):
         models.build("vresnet_feat", features=8, constraint=SRNC(2.0, 0.01))
+
+
+# A value for each argument, small, and not the default.
+VALUES = {
+    "activations": 3,
+    "blocks": 1,
+    "channels": 1,
+    "clip_length": 3,
+    "constraint": SRNC(1.0, where="body", frame_size=8),
+    "depth": 1,
+    "dtype": "mixed_bfloat16",
+    "edges": "zeros",
+    "features": 4,
+    "feedback": False,
+    "flow_features": 2,
+    "frame_features": 3,
+    "frame_number": 9,
+    "gate_features": 3,
+    "groups": 2,
+    "inflated_ends": True,
+    "levels": 2,
+    "memory_features": 8,
+    "noise_map": True,
+    "refine": 1,
+    "retention": 0.5,
+    "scale": 2,
+    "sigma": 10.0,
+    "skip": False,
+    "temporal_padding": 1,
+    "warp_loss": 0.5,
+    "weight_norm": False,
+    "window": 7,
+}
+CODECS = ("gru", "ifi_rnn", "lstm", "rdbn", "strcnn")
+# Where these values are the default, or not allowed.
+OTHERS = {
+    "frvsr": {"scale": 1},
+    "memory_unet": {"features": (4, 4), "blocks": (1, 1)},
+    **{codec: {"skip": True} for codec in CODECS},
+}
+
+
+def values_of(name):
+    base = next((n for n in CODECS if name.startswith(n)), name)
+    return VALUES | OTHERS.get(base, {})
+
+
+def offered(name):
+    """The arguments that the message of a wrong one lists."""
+    with pytest.raises(ValueError, match="Choose from: ") as error:
+        models.build(name, **{"?": 1})
+    return str(error.value).split("Choose from: ")[1].rstrip(".").split(", ")
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_offered_argument_is_accepted(name):
+    given = {key: values_of(name)[key] for key in offered(name)}
+    network = models.build(name, **given).network
+    stages = {"depth": "stages"}
+    if name.startswith("vresnet"):
+        stages = {"blocks": "stages"}
+    while hasattr(network, "cell"):
+        network = network.cell
+    assert network.dtype_policy.name == given.pop("dtype")
+    for key, value in given.items():
+        assert getattr(network, stages.get(key, key)) == value
+
+
+@pytest.mark.parametrize("name", _NETWORKS)
+def test_every_argument_that_is_not_offered_is_refused(name):
+    network_class, settled = _NETWORKS[name]
+    left = set(VALUES) - set(offered(name))
+    assert left
+    for key in left:
+        with pytest.raises(ValueError, match=rf"does not take \['{key}'\]"):
+            models.build(name, **{key: VALUES[key]})
+        # The class says that it sees one frame, and does not check.
+        if (name, key) != ("memory_unet", "window"):
+            with pytest.raises((TypeError, ValueError)):
+                network_class(**settled, **{key: VALUES[key]})
+
+
+def public_functions(module):
+    """Functions that a module exports, and the methods of exported classes."""
+    for name in module.__all__:
+        found = getattr(module, name)
+        if not inspect.isclass(found):
+            yield found
+            continue
+        for each in found.__mro__:
+            if each.__module__.startswith("stablevid_tf."):
+                for key, member in vars(each).items():
+                    member = getattr(member, "__func__", member)
+                    member = getattr(member, "fget", member)
+                    own = getattr(member, "__module__", "") == each.__module__
+                    if inspect.isfunction(member) and own and key[:1] != "_":
+                        yield member
+
+
+@pytest.mark.parametrize("module", [models, zoo], ids=["models", "zoo"])
+def test_public_functions_have_type_hints(module):
+    functions = list(public_functions(module))
+    assert len(functions) >= len(module.__all__)
+    for function in functions:
+        parameters = set(inspect.signature(function).parameters) - {"self", "cls"}
+        hints = typing.get_type_hints(function)
+        assert hints.keys() == parameters | {"return"}, function.__qualname__

@@ -176,6 +176,8 @@ def test_wheel_holds_the_entries_and_the_weights_of_some(wheel):
         wanted |= {f"stablevid_tf/zoo/entries/{name}/{file}" for file in files}
     assert {path for path in inside if "/zoo/entries/" in path} == wanted
     assert any(path.endswith("licenses/NOTICE") for path in inside)
+    # Type checkers read the package's hints only where this file lies.
+    assert "stablevid_tf/py.typed" in inside
 
 
 def test_an_installed_wheel_gets_other_weights_from_the_hub(

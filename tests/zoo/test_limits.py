@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stablevid_tf import zoo
-from stablevid_tf.models.architectures import _PUBLISHED
+from stablevid_tf.models.architectures import _NETWORKS
 from stablevid_tf.zoo.entries import read
 from stablevid_tf.zoo.limits import _COUNTS, check_description
 
@@ -111,12 +111,12 @@ def test_not_text(tmp_path):
         read(tmp_path)
 
 
-@pytest.mark.parametrize("name", _PUBLISHED)
+@pytest.mark.parametrize("name", _NETWORKS)
 def test_published_sizes_are_allowed(name):
     """With every whole number of the signature, under a constraint of default size."""
-    network, own, *_ = _PUBLISHED[name]
+    network, settled = _NETWORKS[name]
     signature = inspect.signature(network).parameters
-    given = {k: signature[k].default for k in own if k in signature}
+    given = {k: p.default for k, p in signature.items() if k not in settled}
     given = {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()}
     plain = int | float | str | list
     given = {k: v for k, v in given.items() if isinstance(v, plain)}

@@ -1,5 +1,5 @@
 """Tested: names by task, defaults, what model.toml says of both, and the table that
-`stablevid zoo list` prints; that neither imports Keras.
+`stablevid zoo list` prints; the version; that none of them imports Keras.
 Not tested: whether a default is good (its card and the benchmarks).
 """
 
@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -149,6 +150,18 @@ def test_the_list_is_quick_and_loads_neither_keras_nor_tensorflow():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[:5] == HEAD
+
+
+def test_the_version_is_that_of_pyproject_and_needs_no_keras():
+    code = (
+        "import sys; import stablevid_tf; print(stablevid_tf.__version__)\n"
+        "assert not {'keras', 'tensorflow', 'jax'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    version = tomllib.loads(pyproject.read_text())["project"]["version"]
+    assert done.stdout.split() == [version]
 
 
 def test_functions_are_functions_whatever_was_imported_before():
