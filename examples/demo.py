@@ -2,8 +2,7 @@
 
     make demo                        # a camera moving over three photographs
     make demo VIDEO=holiday.mp4      # a video of yours, with noise for a reference
-    make demo VIDEO=dark.mp4 NOISE=0 # a video of yours as it is, without PSNR: its
-                                     # noise is measured
+    make demo VIDEO=dark.mp4 NOISE=0 # a video of yours as it is, without PSNR
 
 or `python examples/demo.py --help`. It leaves in `demo/`: `noisy.mp4` and
 `restored.mp4`; `comparison.png`, the last frame before and after with a detail of it;
@@ -39,8 +38,8 @@ from stablevid_tf.data.video_colour import BT709, VideoColour
 with no_chatter():  # TensorFlow, as it is imported
     from stablevid_tf.cli.noise import at_noise, measured_noise, takes_level
 
-# The model unless said, and the noise it is for; for other noise the zoo's default.
-MODEL, TRAINED_SIGMA = "vresnet_feat_srnc", 30.0
+# Of the noise that is added, in units of 255.
+SIGMA = 30.0
 # Inside scikit-image's wheel; how far across and down the frame lies.
 PHOTOGRAPHS = (("astronaut", 0.5, 0.05), ("coffee", 0.5, 0.5), ("chelsea", 0.5, 0.5))
 FRAMES, WIDTH, HEIGHT = 36, 416, 240
@@ -67,13 +66,13 @@ def _parser():
     parser.add_argument(
         "--noise",
         type=_sigma,
-        default=TRAINED_SIGMA,
+        default=SIGMA,
         help="sigma of the noise added, in units of 255 (30); 0 adds none",
     )
     parser.add_argument(
         "--model",
-        help="an entry of the zoo, a folder with one, or a .keras file (default: "
-        f"{MODEL} for noise of sigma {TRAINED_SIGMA:g}, else the zoo's for denoising)",
+        help="an entry of the zoo, a folder with one, or a .keras file (default: the "
+        "zoo's for denoising)",
     )
     parser.add_argument("--frames", type=_count, help="restore no more than these")
     parser.add_argument("--out", default="demo", help="output folder (demo)")
@@ -98,8 +97,7 @@ def _run(options):
     sigma, out = options.noise, Path(options.out)
     with contextlib.ExitStack() as stack:
         info, frames, cuts = _source(options, stack)
-        fits = sigma == TRAINED_SIGMA
-        name = options.model or (MODEL if fits else zoo.default("denoising"))
+        name = options.model or zoo.default("denoising")
         model = load_model(name)
         if model.scale != 1 or model.channels != 3:
             raise ValueError(

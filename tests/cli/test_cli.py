@@ -93,6 +93,13 @@ def test_the_default_restores(folder, capsys):
     assert "out.mp4: 4 frames" in said
 
 
+def test_a_noise_level_takes_a_model_that_is_told_it(folder, capsys):
+    assert main(["restore", "in", "out.mp4", "--sigma", "20"]) == 0
+    said = capsys.readouterr().out
+    assert "vresnet_feat_srnc_map, the default where --sigma gives" in said
+    assert "noise: 20.0 of 255 (given)" in said and "out.mp4: 4 frames" in said
+
+
 def test_a_task_without_a_default_names_its_models(folder, capsys):
     assert main(["restore", "in", "out.mp4", "--task", "deblur"]) == 1
     shown = capsys.readouterr().err

@@ -124,8 +124,11 @@ def test_demo_takes_a_model_for_the_noise(tmp_path, clips, capsys):
     words = ["--video", str(clips / "clip0"), "--frames", "2", "--out", str(tmp_path)]
     example("demo").main([*words, "--noise", "10"])
     said = capsys.readouterr().out
-    assert "model vresnet_feat_srnc_map" in said and "the model is told 10.0" in said
-    example("demo").main([*words, "--noise", "0"])
+    assert "model denoise_realtime" in said and "is told" not in said
+    told = [*words, "--model", "vresnet_feat_srnc_map"]
+    example("demo").main([*told, "--noise", "10"])
+    assert "the model is told 10.0" in capsys.readouterr().out
+    example("demo").main([*told, "--noise", "0"])
     assert "of 255 (measured); the model is told" in capsys.readouterr().out
     example("demo").main([*words, "--noise", "10", "--model", "tiny"])
     said = capsys.readouterr()

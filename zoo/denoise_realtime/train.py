@@ -4,7 +4,7 @@ Data: folders of video clips (--data) and photographs (--photos), degraded by wh
     noise of any level, by a camera and a codec, or by a codec alone; README.md says
     what the shipped weights saw.
 Before: `python examples/train_flow.py`, whose averaged weights --flow takes.
-Four parts, each from the weights of the one before:
+Five parts, each from the weights of the one before:
     --part gates    an untrained network, for which the mean of frames is all there is:
                     the gates learn when to trust it
     --part frames   single frames, of which a step sees most: the network learns to
@@ -12,6 +12,7 @@ Four parts, each from the weights of the one before:
     --part memory   clips, the gates as they are: the network learns to use the memory
                     (with gates that learn too it shuts the memory off for good)
     --part clips    clips, everything but the flow
+    --part long     the same with clips of 20 frames
 """
 
 from stablevid_tf import models
@@ -24,7 +25,8 @@ recipe = Recipe(
         "gates": {"steps": 600, "rate": 1e-3},
         "frames": {"steps": 3600, "rate": 3e-3, "batch": 16},
         "memory": {"steps": 1000, "rate": 2e-3},
-        "clips": {"steps": 4000, "rate": 2e-3},
+        "clips": {"steps": 2300, "rate": 2e-3},
+        "long": {"steps": 1700, "rate": 1e-3, "batch": 2},
     },
     shares={"bbb_": 6, "asl_": 2},
     flow=True,
@@ -44,11 +46,12 @@ camera, codec = Camera(), H264(crf=(8, 24))
 cell = model.cell
 cell.flow.trainable = False
 for layer in (cell.look, *cell.gate):
-    layer.trainable = recipe.part in ("gates", "clips")
+    layer.trainable = recipe.part in ("gates", "clips", "long")
 if recipe.part == "frames":
     noise = OneOf([white, little, camera], [7, 3, 5])
     clips = recipe.clips(frames=1, size=144, degrade=noise, workers=2)
 else:
     noise = OneOf([white, little, camera, codec], [7, 3, 8, 1])
-    clips = recipe.clips(frames=10, size=96, degrade=noise, workers=2)
+    frames = 20 if recipe.part == "long" else 10
+    clips = recipe.clips(frames=frames, size=96, degrade=noise, workers=2)
 recipe.fit(model, clips)
