@@ -159,7 +159,8 @@ def test_the_counts_of_convex_memories_follow_from_their_layer_lists():
     down = square(2, 64, 96) + square(2, 96, 128)
     up = square(1, 96, 4 * 64) + square(1, 128, 4 * 96)
     body = flow + gates(12, 2) + values + fuse + blocks + down + up
-    assert COUNTS["memory_unet"] == body + conv(64, 12)
+    # The last convolution also says how much of the frame each of 4 pixels takes.
+    assert COUNTS["memory_unet"] == body + conv(64, 4 + 12)
 
 
 def test_constraints_add_no_trainable_parameter():
