@@ -7,7 +7,7 @@ denoise_psnr.py.
 How: every trial starts from the same seed and sees the same batches: single frames of
 videos (--data, cartoon shots `bbb_*` left out) and photographs (--photos), 70 to 30,
 sigma 30, mixed_bfloat16; warm-up of 50 steps, cosine to 1 %. A trial is
-`OPTIMISER:RATE`, such as `muon:3e-3`. --arguments gives the network's, as JSON.
+`OPTIMISER:RATE`, such as `muon:3e-3`. --arguments gives those of the network, as JSON.
 Trials run one after another; their seconds compare on a quiet machine only.
 
     python benchmarks/training_trials.py muon:3e-3 adam:1e-3 --data TRAIN --clips CLIPS
@@ -114,7 +114,7 @@ def main(arguments=None):
     add("--clips", required=True, help="folder of held-out clips")
     add("--cache", help="folder for decoded frames, kept between runs")
     add("--model", default="memory_unet")
-    add("--arguments", default="{}", help="the network's, as JSON")
+    add("--arguments", default="{}", help="of the network, as JSON")
     add("--steps", type=int, default=500, help="a multiple of 10 (%(default)s)")
     add("--batch", type=int, default=24)
     add("--size", type=int, default=96)
@@ -132,8 +132,7 @@ def main(arguments=None):
     rows = []
     for trial in options.trials:
         run(trial, options, rows)
-    if options.out:
-        write_csv(options.out, COLUMNS, rows)
+    write_csv(options.out, COLUMNS, rows)
 
 
 if __name__ == "__main__":

@@ -128,11 +128,13 @@ def _run(options):
 
 def _for_noise(model, name, sigma, video):
     """The model, told of the noise that is added; where none is, of the video's own."""
-    measured = measured_noise(video) if video and not sigma else sigma
+    trained_for, measured = noise_of(name), sigma
+    if video and not sigma and (trained_for or takes_level(model)):
+        measured = measured_noise(video)
     said = sigma if sigma and takes_level(model) else None
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
-        model = at_noise(model, noise_of(name), measured, said, None)
+        model = at_noise(model, trained_for, measured, said, None)
     for note in notes:
         print(f"demo: note: {note.message}", file=sys.stderr)
     return model

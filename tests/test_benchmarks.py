@@ -3,8 +3,8 @@
 Tested: memory_worth.py on a running mean, whose memory is known, with and without
 looking ahead, and its refusals; the noise of shorter clips; versus_filters.py: its
 filter graph (order, count, colours, frames that a filter needs), the search, the noise
-of its camera, labels, and a whole run; training_trials.py: a run of two trials from one
-seed, and its refusals.
+of its camera, labels, and a whole run; training_trials.py: four trials from one seed,
+and its refusals.
 Not tested: speed; filters that this build of PyAV lacks; the other benchmarks.
 """
 

@@ -118,7 +118,7 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
             gate_features,
             flow_features,
         )
-        own = memory_features - 4 * self.channels
+        own = memory_features - _PIXELS * self.channels
         if own < 1:
             raise ValueError(
                 "memory_features must be above 4 * channels, whose means of frames are "

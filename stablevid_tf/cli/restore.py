@@ -8,8 +8,8 @@ from stablevid_tf.cli.no_chatter import no_chatter
 
 # Guard events that are printed one by one.
 _SHOWN = 5
-# The default where --sigma gives the noise level: an entry that is told it.
-_TOLD = "vresnet_feat_srnc_map"
+# The default model if --sigma gives the noise level.
+_NOISE_MAP_MODEL = "vresnet_feat_srnc_map"
 # The zoo's names of what --task takes.
 TASKS = {
     "denoise": "denoising",
@@ -62,7 +62,8 @@ def options():
         "sigma",
         None,
         "Standard deviation of the noise in units of 255, for a model with a noise "
-        "map. Default: measured on the first frames.",
+        "map; without --model such a model is used. Default: measured on the first "
+        "frames.",
         lower_bound=0.0,
         upper_bound=255.0,
         flag_values=values,
@@ -246,8 +247,8 @@ def model_name(model, task, sigma=None):
         return model
     wanted = TASKS[task or "denoise"]
     if sigma is not None and wanted == "denoising":
-        print(f"model: {_TOLD}, the default where --sigma gives the noise level")
-        return _TOLD
+        print(f"model: {_NOISE_MAP_MODEL}, the default if --sigma is given")
+        return _NOISE_MAP_MODEL
     try:
         name = zoo.default(wanted)
     except ValueError as error:

@@ -23,8 +23,8 @@ class Muon(keras.optimizers.Optimizer):
     A kernel is taken as a matrix of `height width inputs` rows and `outputs` columns;
     `orthogonal` sets its singular values to about 1 (0.7 to 1.2, by five steps of a
     Newton-Schulz iteration). Every direction of a kernel therefore moves at the same
-    speed, however small its gradient: the coarse levels of a U-Net, which Adam
-    leaves unused for thousands of steps, learn from the first hundred on.
+    speed, however small its gradient. `benchmarks/training_trials.py` compares it with
+    Adam.
 
     Biases, and kernels with fewer than 13 inputs or outputs (a network's first and
     last layer), are trained by Adam at the same rate.
@@ -35,16 +35,15 @@ class Muon(keras.optimizers.Optimizer):
     only.
 
     Args:
-        learning_rate: a number or a schedule; 3e-3 with a cosine suits `memory_unet`,
-            6e-3 diverged in trials.
+        learning_rate: a number or a schedule; 3e-3 with a cosine suits `memory_unet`.
         momentum: `mu`.
         **kwargs: of `keras.optimizers.Optimizer`, such as `use_ema`.
 
     Example:
         >>> from stablevid_tf import models
         >>> from stablevid_tf.training import Muon
-        >>> model = models.build("tiny_feat")                          # doctest: +SKIP
-        >>> model.compile(Muon(3e-3), "mse")                           # doctest: +SKIP
+        >>> model = models.build("vresnet_feat", features=16, blocks=1)
+        >>> model.compile(Muon(3e-3), "mse")
     """
 
     def __init__(self, learning_rate=3e-3, momentum=0.95, name="muon", **kwargs):

@@ -98,7 +98,7 @@ class Recipe:
         self.part = getattr(args, "part", "")
         settings = parts[self.part]
         args.steps = settings["steps"] if args.steps is None else args.steps
-        args.batch = args.batch or settings["batch"]
+        args.batch = settings["batch"] if args.batch is None else args.batch
         before = list(parts)[: list(parts).index(self.part)]
         if before and not args.weights:
             args.weights = f"{args.run}/{before[-1]}/averaged.weights.h5"

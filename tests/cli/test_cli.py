@@ -96,7 +96,7 @@ def test_the_default_restores(folder, capsys):
 def test_a_noise_level_takes_a_model_that_is_told_it(folder, capsys):
     assert main(["restore", "in", "out.mp4", "--sigma", "20"]) == 0
     said = capsys.readouterr().out
-    assert "vresnet_feat_srnc_map, the default where --sigma gives" in said
+    assert "vresnet_feat_srnc_map, the default if --sigma is given" in said
     assert "noise: 20.0 of 255 (given)" in said and "out.mp4: 4 frames" in said
 
 

@@ -245,6 +245,10 @@ def test_parts(monkeypatch, tmp_path, capsys):
     assert (given.args.batch, given.args.weights) == (2, before)
     assert given.args.run == "runs/mine/clips"
     given.run.close()
+    # A batch of 0 is left to the clips, which refuse it.
+    given = recipe(monkeypatch, tmp_path, *words[:2], "--batch", 0, parts=PARTS)
+    assert given.args.batch == 0
+    given.run.close()
     words += ["--weights", "own.weights.h5", "--run", "own"]
     given = recipe(monkeypatch, tmp_path, *words, parts=PARTS)
     assert (given.args.batch, given.args.weights) == (4, "own.weights.h5")
