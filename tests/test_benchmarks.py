@@ -223,8 +223,8 @@ def test_training_trials(tmp_path, monkeypatch, capsys):
     words = ["--data", clips, "--clips", clips, "--steps", 60, "--batch", 2]
     words += ["--size", 16, "--out", tmp_path / "out.csv", "--arguments"]
     words.append(
-        '{"features": [4], "blocks": [1], "refine": 0, "memory_features": 13, '
-        '"groups": 1, "gate_features": 2, "flow_features": 0}'
+        '{"features": [4], "blocks": [1], "memory_features": 13, '
+        '"groups": 1, "gate_features": 2, "align": null}'
     )
     trials = ["adam:0", "adam:1e-2", "adam:0.01", "muon:1e-2"]
     run(training_trials, monkeypatch, *trials, *words)

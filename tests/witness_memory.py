@@ -6,6 +6,7 @@ Written from the equations. Imports nothing of the library and no framework.
 import numpy as np
 import witness
 import witness_flow
+import witness_lucas_kanade
 
 
 def remember(value, memory, count, retention):
@@ -22,69 +23,6 @@ def remember(value, memory, count, retention):
         old, seen = memory[..., channel], value[..., channel]
         after[..., channel] = a * old + (1 - a) * seen
     return after, new, weight
-
-
-# ---------------------------------------------------------------------------- flow
-
-
-def shifted(x, down, right):
-    """`y(i, j) = x(i + down, j + right)`; beyond the edge the last pixel."""
-    rows, columns = (np.arange(n) for n in x.shape[1:3])
-    rows = np.clip(rows + down, 0, len(rows) - 1)
-    columns = np.clip(columns + right, 0, len(columns) - 1)
-    return x[:, rows][:, :, columns]
-
-
-def box(x):
-    """The mean over the 3x3 pixels around each, of those that lie in the picture."""
-    total, count = np.zeros_like(x), np.zeros_like(x)
-    _, height, width, _ = x.shape
-    for i, j in np.ndindex(height, width):
-        near = x[:, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
-        total[:, i, j] = near.sum(axis=(1, 2))
-        count[:, i, j] = near.shape[1] * near.shape[2]
-    return total / count
-
-
-def cost(first, second, reach):
-    """[B, H, W, (2 reach + 1)^2]."""
-    shifts = range(-reach, reach + 1)
-    maps = [
-        np.abs(first - shifted(second, down, right)).mean(-1, keepdims=True)
-        for down in shifts
-        for right in shifts
-    ]
-    return box(np.concatenate(maps, -1))
-
-
-def flow_pyramid(nets, previous, current):
-    """Flows of every level; `nets` of (kernel, bias); coarsest first."""
-    pyramids = []
-    for x in (previous, current):
-        x = witness_flow.reflected(np.asarray(x, np.float64), 2 ** len(nets))
-        means = []
-        for _ in nets:
-            x = witness_flow.pooled(x, np.mean)
-            means.insert(0, x)
-        pyramids.append(means)
-    flows = []
-    for level, (convs, before, after) in enumerate(zip(nets, *pyramids, strict=True)):
-        up = np.zeros((*after.shape[:3], 2))
-        if flows:
-            up = 2 * witness_flow.resize(flows[-1], *after.shape[1:3])
-        moved = witness_flow.warp(before, up, "border")
-        reach = 0 if level == len(nets) - 1 else 2
-        x = np.concatenate([after, moved, up, cost(after, moved, reach)], -1)
-        for conv in convs[:-1]:
-            x = witness.relu(witness.conv(x, *conv))
-        flows.append(up + witness.conv(x, *convs[-1]))
-    return flows
-
-
-def light_flow(nets, previous, current):
-    """Flow [B, ceil(H / 2), ceil(W / 2), 2] in half-size pixels."""
-    rows, columns = (-(-n // 2) for n in current.shape[1:3])
-    return flow_pyramid(nets, previous, current)[-1][:, :rows, :columns]
 
 
 # ----------------------------------------------------------------------------- body
@@ -117,18 +55,21 @@ class Memories:
         weights: `"look"`, `"gate"` (two), and `"retention"`.
         seen: what the gate looks at.
         state: `(frame, look, counts, memories)` before the frame; counts and memories
-            lists, one of each memory.
-        flow: of the frame, or None.
+            lists, one of each memory. None before the first frame.
+        empty: `(look, counts, memories)` before the first frame.
+        warp: of maps of the memories' size.
+        warp_memory: of a memory. Default: `warp`.
     """
 
-    def __init__(self, weights, seen, state, flow):
+    def __init__(self, weights, seen, state, empty, warp, warp_memory=None):
         self.look = witness.relu(witness.conv(seen, *weights["look"]))
-        warp = lambda x: x if flow is None else witness_flow.warp(x, flow, "border")  # noqa: E731
-        _, looked, counts, memories = state
-        looked = warp(looked)
+        looked, counts, memories = empty if state is None else state[1:]
+        # On the first frame there is no earlier one: it is compared with itself.
+        self.looked = self.look if state is None else warp(looked)
         self.counts = [warp(x) for x in counts]
-        self.memories = [warp(x) for x in memories]
-        x = np.concatenate([self.look, looked, np.abs(self.look - looked)], -1)
+        self.memories = [(warp_memory or warp)(x) for x in memories]
+        apart = np.abs(self.look - self.looked)
+        x = np.concatenate([self.look, self.looked, apart], -1)
         first, last = weights["gate"]
         x = witness.conv(witness.relu(witness.conv(x, *first)), *last)
         gates = weights["retention"] / (1 + np.exp(-(x + 2)))
@@ -145,51 +86,57 @@ class Memories:
         return frame, self.look, self.counts, self.memories
 
 
-def empty(weights, shape, size, width):
-    """The state before the first frame [B, H, W, C], with memories of `size`."""
-    maps = lambda n: np.zeros((shape[0], *size, n))  # noqa: E731
-    count = len(weights["values"])
+def empty(weights, batch, size, width, count):
+    """`(look, counts, memories)` before the first frame: memories of `size`."""
+    maps = lambda n: np.zeros((batch, *size, n))  # noqa: E731
     groups = weights["gate"][1][0].shape[-1] // count
     look = maps(weights["look"][0].shape[-1])
-    many = lambda n: [maps(n) for _ in range(count)]  # noqa: E731
-    return np.zeros(shape), look, many(groups), many(width)
+    return look, [maps(groups)] * count, [maps(width)] * count
 
 
 def memory_unet(weights, frame, state=None, scale=1):
-    """One frame of a U-Net between two memories: `(restored, state, flow)`."""
-    _, height, width, channels = frame.shape
+    """One frame of a U-Net behind a memory: `(restored, state, flow)`.
+
+    `weights["flow"]` are the options of `witness_lucas_kanade`, or None.
+    """
+    batch, height, width, channels = frame.shape
     padded = witness_flow.reflected(frame, 16)
     small = witness_flow.space_to_depth(padded, 2)
-    if state is None:
-        held = 4 * channels + weights["values"][0][0].shape[-1]
-        state = empty(weights, frame.shape, small.shape[1:3], held)
-    flow = None
+    means = 4 * channels
+    flow = half = None
     if weights["flow"] is not None:
-        before = witness_flow.reflected(state[0], 16)
-        flow = light_flow(weights["flow"], before, padded)
-    held = Memories(weights, small, state, flow)
-    x = small
-    for i, (value, fuse) in enumerate(
-        zip(weights["values"], weights["fuse"], strict=True)
-    ):
-        seen = witness.conv(x, *value)
-        if i == 0:
-            seen = np.concatenate([small, seen], -1)
-        memory, weight = held.update(i, seen)
-        x = witness.conv(np.concatenate([x, memory, weight], -1), *fuse)
-        if i == 0:
-            x = u_stage(weights["body"], x)
-        else:
-            for block in weights["refiners"]:
-                x = witness.stage(block, x)
-    mean = witness.depth_to_space(held.memories[0][..., : 4 * channels], 2)
-    written = witness.conv(x, *weights["tail"])
+        previous = np.zeros(frame.shape) if state is None else state[0]
+        before = witness_flow.reflected(previous, 16)
+        flow = witness_lucas_kanade.lucas_kanade(before, padded, **weights["flow"])
+        # Two pixels are one of half the size.
+        half = witness_flow.pooled(flow, np.mean) / 2
+
+    def warp(x):
+        return x if flow is None else witness_flow.warp(x, half, "border")
+
+    def warp_memory(x):
+        if flow is None:
+            return x
+        frames = witness.depth_to_space(x[..., :means], 2)
+        frames = witness_flow.warp(frames, flow, "border")
+        frames = witness_flow.space_to_depth(frames, 2)
+        return np.concatenate([frames, warp(x[..., means:])], -1)
+
+    held = means + weights["value"][0].shape[-1]
+    nothing = empty(weights, batch, small.shape[1:3], held, 1)
+    found = Memories(weights, small, state, nothing, warp, warp_memory)
+    value = np.concatenate([small, witness.conv(small, *weights["value"])], -1)
+    memory, weight = found.update(0, value)
+    seen = np.concatenate([small, memory, weight, found.looked], -1)
+    z = u_stage(weights["body"], witness.conv(seen, *weights["fuse"]))
+    written = witness.conv(z, *weights["tail"])
+    mean = witness.depth_to_space(memory[..., :means], 2)
     mix = witness.depth_to_space(1 / (1 + np.exp(2 - written[..., :4])), 2)
     base = mix * padded + (1 - mix) * mean
     base = witness_flow.resize(base, *(scale * n for n in base.shape[1:3]))
     added = witness.depth_to_space(written[..., 4:], 2 * scale)
     restored = (base + added)[:, : scale * height, : scale * width]
-    return restored, held.state(frame), flow
+    return restored, found.state(frame), flow
 
 
 def memory_cell(weights, frames, state=None, channels=3, scale=1):
@@ -197,18 +144,17 @@ def memory_cell(weights, frames, state=None, channels=3, scale=1):
 
     `frames` [B, H, W, window * channels], the restored one in the middle.
     """
-    _, height, width, depth = frames.shape
+    batch, height, width, depth = frames.shape
     start = depth // channels // 2 * channels
     frame = frames[..., start : start + channels]
-    if state is None:
-        features = weights["values"][0][0].shape[-1]
-        state = empty(weights, frame.shape, (height, width), features)
     flow = None
     if weights["flow"] is not None:
-        half = light_flow(weights["flow"], state[0], frame)
-        size = [2 * n for n in half.shape[1:3]]
-        flow = 2 * witness_flow.resize(half, *size)[:, :height, :width]
-    held = Memories(weights, frames, state, flow)
+        before = np.zeros(frame.shape) if state is None else state[0]
+        flow = witness_lucas_kanade.lucas_kanade(before, frame, **weights["flow"])
+    warp = lambda x: x if flow is None else witness_flow.warp(x, flow, "border")  # noqa: E731
+    features, count = weights["values"][0][0].shape[-1], len(weights["values"])
+    nothing = empty(weights, batch, (height, width), features, count)
+    held = Memories(weights, frames, state, nothing, warp)
     x = witness.relu(witness.conv(frames, *weights["head"]))
     for i, (value, stage) in enumerate(
         zip(weights["values"], weights["body"], strict=True)
@@ -218,25 +164,3 @@ def memory_cell(weights, frames, state=None, channels=3, scale=1):
     out = witness.conv(x, *weights["tail"])
     out = out + np.concatenate([frame] * scale**2, -1)
     return witness.depth_to_space(out, scale), held.state(frame), flow
-
-
-# --------------------------------------------------------------------- flow's loss
-
-
-def warp_error(clean, flow, smoothness, epsilon):
-    """The loss of a flow [B, T - 1, h, w, 2] on clean clips [B, T, H, W, C]."""
-    clean, flow = np.asarray(clean, np.float64), np.asarray(flow, np.float64)
-    rows, columns = flow.shape[2:4]
-    block = clean.shape[2] // rows
-    blocks = [clean[:, :, i::block, j::block] for i, j in np.ndindex(block, block)]
-    small = np.mean(blocks, axis=0)
-    assert small.shape[2:4] == (rows, columns)
-    matches, rough = [], {2: [], 3: []}
-    for t in range(1, small.shape[1]):
-        moved = witness_flow.warp(small[:, t - 1], flow[:, t - 1], "border")
-        matches.append(np.sqrt((moved - small[:, t]) ** 2 + epsilon**2))
-        for axis, found in rough.items():
-            edges = np.abs(np.diff(small[:, t], axis=axis - 1)).mean(-1, keepdims=True)
-            bends = np.sqrt(np.diff(flow[:, t - 1], axis=axis - 1) ** 2 + 1e-6)
-            found.append(np.exp(-10 * edges) * bends)
-    return np.mean(matches) + smoothness * sum(np.mean(x) for x in rough.values())

@@ -17,7 +17,6 @@ from stablevid_tf.cells.frvsr import FRVSR
 from stablevid_tf.cells.gru import GRU
 from stablevid_tf.cells.ifi_rnn import IFIRNN
 from stablevid_tf.cells.irm import IRM
-from stablevid_tf.cells.light_flow import LightFlow
 from stablevid_tf.cells.lstm import LSTM
 from stablevid_tf.cells.memory_cell import MemoryCell
 from stablevid_tf.cells.memory_unet import MemoryUNet
@@ -61,7 +60,6 @@ __all__ = [
     "FastDVDnet",
     "FeatCell",
     "FrameCell",
-    "LightFlow",
     "MemoryCell",
     "MemoryUNet",
     "MobileRRN",

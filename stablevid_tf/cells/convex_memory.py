@@ -1,16 +1,20 @@
 """What the cells with convex memories have in common."""
 
 import functools
+import itertools
 
 from keras import ops
 
-from stablevid_tf.cells.light_flow import LightFlow
 from stablevid_tf.constraints import conv2d
 from stablevid_tf.layers.flow_warp import FlowWarp
 from stablevid_tf.layers.loop import Loop, Retention, Warp
+from stablevid_tf.layers.lucas_kanade import LucasKanade
 from stablevid_tf.layers.near_zero import near_zero
 from stablevid_tf.layers.remember import remember
 from stablevid_tf.numerics.geometry import check_size
+
+# The finest size at which motion is measured: halvings of the frames.
+_FINEST = {"full": 0, "half": 1}
 
 
 class ConvexMemory:
@@ -18,7 +22,7 @@ class ConvexMemory:
 
     ```
     q(t)   = relu(K_q * x(t))                                   what the gate looks at
-    f(t)   = LightFlow(x(t-1), x(t));    W: warp by f(t)
+    f(t)   = LucasKanade(x(t-1), x(t));    W: warp by f(t)
     r(t)   = R sigmoid(gate([q(t), W q(t-1), |q(t) - W q(t-1)|]) + 2)
     m_i(t) = remember(v_i(t), W m_i(t-1), r_i(t))
     ```
@@ -28,14 +32,15 @@ class ConvexMemory:
     memories of all `i` concatenated: float32 whatever the policy, because means over
     many frames are not rounded.
 
+    On the first frame `q(t-1)` is `q(t)`.
+
     The cell calls `make_memories` in its `__init__`, `recall`, `updated` and
-    `state_after` in its `call`, and says in `flow_between` how it aligns. The
-    attributes that hold weights are `flow`, `look` and `gate`.
+    `state_after` in its `call`; a cell whose memories are smaller than its frames says
+    in `flow_between`, `flow_of_maps` and `carried` how it aligns them. The attributes
+    that hold weights are `look` and `gate`.
     """
 
-    def make_memories(
-        self, memories, width, retention, groups, gate_features, flow_features
-    ):
+    def make_memories(self, memories, width, retention, groups, gate_features, align):
         """Check the arguments and make the layers.
 
         Args:
@@ -44,7 +49,8 @@ class ConvexMemory:
             retention: `R`, from 0 to below 1.
             groups: channels of the gate for each memory; a divisor of `width`.
             gate_features: channels of `q`.
-            flow_features: of `LightFlow`; 0 does not align the memories.
+            align: the size at which motion is measured, `"full"` or `"half"` that of
+                the frames, which is faster; None does not align the memories.
 
         Raises:
             ValueError: an argument is out of its range.
@@ -61,20 +67,19 @@ class ConvexMemory:
                 "retention must be at least 0 and below 1, such as 0.98. "
                 f"Received: {retention!r}"
             )
+        if align not in (None, *_FINEST):
+            raise ValueError(
+                "align is the size at which motion is measured: 'full', 'half', or "
+                f"None for no alignment. Received: {align!r}"
+            )
         self.memories = memories
         self.memory_features = width
         self.retention = float(retention)
         self.groups = groups
         self.gate_features = gate_features
-        self.flow_features = flow_features
-        self.flow = (
-            LightFlow(
-                flow_features, constraint=self.constraint, dtype=self.dtype_policy
-            )
-            if flow_features
-            else None
-        )
-        self.warp = FlowWarp("border", dtype="float32") if flow_features else None
+        self.align = align
+        self.flow = LucasKanade(finest=_FINEST[align]) if align else None
+        self.warp = FlowWarp("border", dtype="float32") if align else None
         conv = functools.partial(conv2d, self.constraint, dtype=self.dtype_policy)
         self.look = conv(gate_features, role="head", activation="relu")
         self.gate = [
@@ -84,7 +89,26 @@ class ConvexMemory:
 
     def flow_between(self, before, frame):
         """The flow by which memories are warped, of two frames [B, H, W, channels]."""
-        raise NotImplementedError
+        return self.flow(before, frame)
+
+    def flow_of_maps(self, flow):
+        """The flow of maps of the memories' size."""
+        return flow
+
+    def carried(self, flow, memory, *maps):
+        """A memory and other maps of its size, warped by a flow or, if None, not."""
+        return self.moved(flow, memory, *maps)
+
+    def moved(self, flow, *maps):
+        """Maps of one size, warped together."""
+        if flow is None:
+            return maps
+        whole = self.warp(ops.concatenate(maps, axis=-1), flow)
+        ends = list(itertools.accumulate(x.shape[-1] for x in maps))
+        return tuple(
+            whole[..., end - x.shape[-1] : end]
+            for x, end in zip(maps, ends, strict=True)
+        )
 
     def empty_state(self, frame, size):
         """The state before the first frame, zeros.
@@ -116,7 +140,7 @@ class ConvexMemory:
         return (ops.reshape(flow, (batch, time, *ops.shape(flow)[1:])),)
 
     def recall(self, seen, frame, state, flow=None):
-        """What a frame finds in the memories: `(q(t), r(t), W n(t-1), W m(t-1))`.
+        """What a frame finds: `(W q(t-1), r(t), W n(t-1), W m(t-1), q(t))`.
 
         Args:
             seen: what `K_q` is applied to.
@@ -126,17 +150,12 @@ class ConvexMemory:
         """
         before, looked, count, memory = state
         look = ops.cast(self.look(seen), "float32")
-        if self.flow is not None:
-            flow = self.flow_between(before, frame) if flow is None else flow
-            carried = self.warp(ops.concatenate([looked, count, memory], axis=-1), flow)
-            first = self.gate_features
-            second = first + self.memories * self.groups
-            looked, count, memory = (
-                carried[..., :first],
-                carried[..., first:second],
-                carried[..., second:],
-            )
-        return look, self._retention(look, looked), count, memory
+        if self.flow is not None and flow is None:
+            flow = self.flow_between(before, frame)
+        memory, count, looked = self.carried(flow, memory, count, looked)
+        # Before the first frame nothing has been counted.
+        looked = look + ops.minimum(count[..., :1], 1.0) * (looked - look)
+        return looked, self._retention(look, looked), count, memory, look
 
     def _retention(self, look, looked):
         x = ops.concatenate([look, looked, ops.abs(look - looked)], axis=-1)
@@ -147,7 +166,7 @@ class ConvexMemory:
 
     def updated(self, index, value, recalled):
         """`(m_i(t), n_i(t), a_i(t))` of memory `index`, as `remember` gives them."""
-        _, retention, count, memory = recalled
+        _, retention, count, memory, _ = recalled
         return remember(
             ops.cast(value, "float32"),
             _part(memory, index, self.memory_features),
@@ -156,27 +175,29 @@ class ConvexMemory:
         )
 
     def gates_of_clip(self, seen, frames):
-        """`(r, f)` of every frame of a clip but the first, which finds nothing.
+        """`(r, f, W q(t-1))` of a clip; the first frame has neither gate nor flow.
 
         Args:
             seen: what `K_q` is applied to, of all frames, [B T, ...].
             frames: [B, T, H, W, channels], float32.
 
         Returns:
-            Two lists of T - 1, the second of None without alignment.
+            Two lists of T - 1, the second of None without alignment, and
+            [B T, ...].
         """
-        if frames.shape[1] == 1:
-            return [], []
         looks = unfolded(ops.cast(self.look(seen), "float32"), frames)
+        if frames.shape[1] == 1:
+            return [], [], looks[:, 0]
         look, looked = folded(looks[:, 1:]), folded(looks[:, :-1])
         before, after = frames[:, :-1], frames[:, 1:]
         flows = [None] * after.shape[1]
         if self.flow is not None:
             flow = self.flow_between(folded(before), folded(after))
-            looked = self.warp(looked, flow)
+            (looked,) = self.moved(self.flow_of_maps(flow), looked)
             flows = ops.unstack(unfolded(flow, after), axis=1)
         retention = self._retention(look, looked)
-        return ops.unstack(unfolded(retention, after), axis=1), flows
+        found = ops.concatenate([looks[:, :1], unfolded(looked, after)], axis=1)
+        return ops.unstack(unfolded(retention, after), axis=1), flows, folded(found)
 
     def memory_of_clip(self, index, values, gates):
         """`(m_i, a_i)` of every frame of a clip, [B T, ...], from the zero state.
@@ -186,7 +207,7 @@ class ConvexMemory:
             values: `v_i` of all frames, [B T, ...], float32.
             gates: of `gates_of_clip`.
         """
-        retentions, flows = gates
+        retentions, flows, _ = gates
         time = len(retentions) + 1
         batch, *shape = ops.shape(values)
         values = ops.reshape(values, (batch // time, time, *shape))
@@ -196,9 +217,7 @@ class ConvexMemory:
         count = ops.ones_like(weight)
         kept, weights = [memory], [weight]
         for value, retention, flow in zip(values, retentions, flows, strict=True):
-            if flow is not None:
-                carried = self.warp(ops.concatenate([count, memory], axis=-1), flow)
-                count, memory = carried[..., : self.groups], carried[..., self.groups :]
+            memory, count = self.carried(flow, memory, count)
             retention = _part(retention, index, self.groups)
             memory, count, weight = remember(value, memory, count, retention)
             kept.append(memory)
@@ -215,7 +234,7 @@ class ConvexMemory:
         """
         memories, counts, _ = zip(*updates, strict=True)
         after = (ops.concatenate(each, axis=-1) for each in (counts, memories))
-        return (frame, recalled[0], *after)
+        return (frame, recalled[-1], *after)
 
     def loops(self):
         """The counters, then one loop a memory, each of gain `R`."""
@@ -230,7 +249,7 @@ class ConvexMemory:
             "retention": self.retention,
             "groups": self.groups,
             "gate_features": self.gate_features,
-            "flow_features": self.flow_features,
+            "align": self.align,
         }
 
 

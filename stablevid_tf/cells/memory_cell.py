@@ -4,7 +4,6 @@ from keras import ops
 from stablevid_tf.cells.backbone_cell import BackboneCell
 from stablevid_tf.cells.convex_memory import ConvexMemory
 from stablevid_tf.constraints import conv2d
-from stablevid_tf.layers import bilinear
 
 
 @keras.saving.register_keras_serializable(package="stablevid_tf")
@@ -13,7 +12,7 @@ class MemoryCell(ConvexMemory, BackboneCell):
 
     ```
     q(t)   = relu(K_q * x(t))                                   what the gate looks at
-    f(t)   = 2 enlarge(LightFlow(x(t-1), x(t)));    W: warp by f(t)
+    f(t)   = LucasKanade(x(t-1), x(t));    W: warp by f(t)
     r(t)   = R sigmoid(gate([q(t), W q(t-1), |q(t) - W q(t-1)|]) + 2)
     m_i(t) = remember(V_i * x_(i-1)(t), W m_i(t-1), r_i(t))     V_i: a 1x1 convolution
     x_i(t) = stage_i([x_(i-1)(t), m_i(t)])
@@ -38,7 +37,8 @@ class MemoryCell(ConvexMemory, BackboneCell):
             kept or forgotten on their own. A divisor of `features`; with fewer
             features than groups every channel is its own group.
         gate_features: channels that the gate looks at.
-        flow_features: of `LightFlow`; 0 does not align the memories.
+        align: the size at which motion is measured, `"full"` or `"half"` that of the
+            frames; None does not align the memories.
         **kwargs: see `BackboneCell`.
 
     Example:
@@ -59,7 +59,7 @@ class MemoryCell(ConvexMemory, BackboneCell):
         retention=0.98,
         groups=8,
         gate_features=16,
-        flow_features=0,
+        align=None,
         **kwargs,
     ):
         super().__init__(backbone, features, stages, **kwargs)
@@ -69,7 +69,7 @@ class MemoryCell(ConvexMemory, BackboneCell):
             retention,
             groups=min(groups, features),
             gate_features=gate_features,
-            flow_features=flow_features,
+            align=align,
         )
         self.values = [
             conv2d(self.constraint, features, 1, dtype=self.dtype_policy)
@@ -79,11 +79,6 @@ class MemoryCell(ConvexMemory, BackboneCell):
     def initial_state(self, frame):
         _, height, width, _ = ops.shape(frame)
         return self.empty_state(frame, (height, width))
-
-    def flow_between(self, before, frame):
-        _, height, width, _ = ops.shape(frame)
-        flow = 2.0 * bilinear.enlarge(self.flow(before, frame), 2)
-        return flow[:, :height, :width]
 
     def call(self, frames, state, flow=None):
         frame = ops.cast(self.centre(frames), "float32")

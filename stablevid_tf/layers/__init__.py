@@ -5,6 +5,7 @@ from stablevid_tf.layers.conv_stage import ConvStage
 from stablevid_tf.layers.flow_warp import FlowWarp
 from stablevid_tf.layers.gain_conv2d import GainConv2D
 from stablevid_tf.layers.kernel_cache import cached_kernels
+from stablevid_tf.layers.lucas_kanade import LucasKanade
 from stablevid_tf.layers.reparametrised_conv2d import ReparametrisedConv2D
 from stablevid_tf.layers.repeat_conv3d import RepeatConv3D
 from stablevid_tf.layers.residual_dense_stage import ResidualDenseStage
@@ -21,6 +22,7 @@ __all__ = [
     "ConvStage",
     "FlowWarp",
     "GainConv2D",
+    "LucasKanade",
     "ReparametrisedConv2D",
     "RepeatConv3D",
     "ResidualDenseStage",

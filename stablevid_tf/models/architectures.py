@@ -117,8 +117,8 @@ def build(name: str, **arguments: Any) -> RecurrentRestorer | ClipRestorer:
             super-resolution.
         skip: predict what is wrong with the frame (True, VDnCNN and VResNet) or the
             frame itself (False, the deblurring networks).
-        retention, groups, gate_features, flow_features: VDnCNN and VResNet with
-            convex memories (``_memory``); see :class:`stablevid_tf.cells.MemoryCell`.
+        retention, groups, gate_features, align: VDnCNN and VResNet with convex
+            memories (``_memory``); see :class:`stablevid_tf.cells.MemoryCell`.
         noise_map: VDnCNN and VResNet: frames come with the noise's level as one more
             channel (False); see :func:`at_noise_level`.
         constraint: an :class:`stablevid_tf.constraints.SRNC`, or None.

@@ -2,7 +2,6 @@
 
 from stablevid_tf.training.averaged_weights import AveragedWeights
 from stablevid_tf.training.carry_state import CarryState
-from stablevid_tf.training.flow_model import FlowModel
 from stablevid_tf.training.learning_curve import LearningCurve
 from stablevid_tf.training.muon import Muon
 from stablevid_tf.training.non_finite_guard import NonFiniteGuard
@@ -12,14 +11,12 @@ from stablevid_tf.training.recipe import Recipe
 from stablevid_tf.training.resume import Resume
 from stablevid_tf.training.run_folder import RunFolder
 from stablevid_tf.training.tbptt import TBPTT
-from stablevid_tf.training.warp_error import WarpError
 
 __all__ = [
     "PIBPTT",
     "TBPTT",
     "AveragedWeights",
     "CarryState",
-    "FlowModel",
     "LearningCurve",
     "Muon",
     "NonFiniteGuard",
@@ -27,5 +24,4 @@ __all__ = [
     "Recipe",
     "Resume",
     "RunFolder",
-    "WarpError",
 ]

@@ -12,7 +12,6 @@ from stablevid_tf.data.list_videos import list_videos
 from stablevid_tf.losses import Charbonnier
 from stablevid_tf.metrics import PSNR
 from stablevid_tf.training.averaged_weights import AveragedWeights
-from stablevid_tf.training.flow_model import FlowModel
 from stablevid_tf.training.muon import Muon
 from stablevid_tf.training.run_folder import RunFolder
 
@@ -52,8 +51,6 @@ class Recipe:
             count as so many recordings together.
         mix: how often a clip is `(video, moving photograph, still photograph)`.
             Without `--photos` all are videos.
-        flow: the model's cell has a flow network, `cell.flow`, that may start from
-            weights of its own.
         arguments: the command line, a list of words. Default: the program's.
 
     Example:
@@ -73,7 +70,6 @@ class Recipe:
         momentum=0.998,
         shares=None,
         mix=(0.70, 0.22, 0.08),
-        flow=False,
         arguments=None,
     ):
         same = {"steps": steps, "rate": rate, "batch": batch}
@@ -91,8 +87,6 @@ class Recipe:
         if len(parts) > 1:
             add("--part", choices=list(parts), default=next(iter(parts)))
         add("--first-step", type=int, default=0, help="place in the schedule (0)")
-        if flow:
-            add("--flow", help="weights of examples/train_flow.py to start from")
         add("--stop-at", type=int, help="step to stop at; the schedule is not changed")
         self.args = args = parser.parse_args(arguments)
         self.part = getattr(args, "part", "")
@@ -173,10 +167,6 @@ class Recipe:
         args = self.args
         if args.weights:
             start(model, args.weights)
-        if getattr(args, "flow", None):
-            flow = FlowModel(model.cell.flow)
-            flow.build((None, None, None, None, model.channels))
-            _load(flow, args.flow)
         warm_up = min(_WARM_UP, args.steps // 2)
         rate = _Shifted(
             keras.optimizers.schedules.CosineDecay(

@@ -26,7 +26,6 @@ _WIDTHS = {
 _COUNTS = _WIDTHS | {
     "blocks": 64,
     "depth": 64,
-    "refine": 64,
     "levels": 8,
     "groups": 256,
     "channels": 4,
@@ -39,7 +38,7 @@ _COUNTS = _WIDTHS | {
     "power_iterations": 100,
 }
 # 0 leaves these parts out.
-_OPTIONAL = ("flow_features", "frame_number", "refine", "temporal_padding")
+_OPTIONAL = ("frame_number", "temporal_padding")
 # Architectures whose features and blocks are lists, a number for each resolution.
 _OF_LISTS = ("memory_unet",)
 _LISTS = ("features", "blocks")
@@ -156,7 +155,7 @@ def _check_size(arguments, constraint, path):
     """Raise if a network of these arguments would take too much memory."""
     given = {k: v if isinstance(v, list) else [v] for k, v in arguments.items()}
     features = max((max(given[k]) for k in _WIDTHS if k in given), default=_FEATURES)
-    stages = [sum(given[k]) for k in ("blocks", "depth", "refine") if k in given]
+    stages = [sum(given[k]) for k in ("blocks", "depth") if k in given]
     blocks = max(sum(stages), _BLOCKS)
     received = f"features={features}, blocks={blocks}"
     if features**2 * blocks > _MOST_WEIGHTS:

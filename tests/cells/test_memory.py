@@ -23,18 +23,19 @@ from layer_check import arrays, randomise
 
 from stablevid_tf import cells, diagnostics, models
 from stablevid_tf.constraints import SRNC
+from stablevid_tf.layers import LucasKanade
 from stablevid_tf.layers.loop import Loop, Retention, Warp
+from stablevid_tf.layers.pixel_shuffle import depth_to_space, space_to_depth
 from stablevid_tf.models import dampened
 from stablevid_tf.models.dampened import can_dampen
 
-UNET = {"features": (4, 6), "blocks": (1, 1), "refine": 1, "memory_features": 14}
+UNET = {"features": (4, 6), "blocks": (1, 1), "memory_features": 14}
 SMALL = {
-    "memory_unet": UNET | {"groups": 2, "gate_features": 3, "flow_features": 3},
+    "memory_unet": UNET | {"groups": 2, "gate_features": 3},
     "vresnet_memory": {"features": 4, "blocks": 2, "groups": 2, "gate_features": 3},
     "vdncnn_memory": {"features": 4, "depth": 2, "groups": 2, "gate_features": 3},
 }
-FREE = {"flow_features": 0}
-ALIGNED = {"flow_features": 3}
+FREE, ALIGNED, COARSELY = {"align": None}, {"align": "full"}, {"align": "half"}
 HELD = {
     "all": SRNC(2.0, 0.5, frame_size=8),
     "body": SRNC(2.0, 0.5, where="body", frame_size=8),
@@ -44,30 +45,40 @@ HELD = {
 
 @pytest.fixture(autouse=True)
 def two_levels(monkeypatch):
-    """Flow pyramids of two levels, not four, which take a second to trace."""
-    flow = functools.partial(cells.LightFlow, levels=2)
-    monkeypatch.setattr("stablevid_tf.cells.convex_memory.LightFlow", flow)
+    """Flow pyramids of two levels, not five, which take a second to trace."""
+    flow = functools.partial(LucasKanade, levels=2)
+    monkeypatch.setattr("stablevid_tf.cells.convex_memory.LucasKanade", flow)
+
+
+def values(cell):
+    """The convolutions whose outputs the memories are given."""
+    return [cell.value] if isinstance(cell, cells.MemoryUNet) else cell.values
 
 
 def build(name, seed=0, **arguments):
-    """A small model whose every weight matters, with flows of some pixels."""
+    """A small model whose every weight matters."""
     model = models.build(name, **SMALL[name.split("_mf")[0]] | arguments)
     randomise(model, seed)
     cell = model.cell
-    for net in [] if cell.flow is None else cell.flow.nets:
-        for conv in net:
-            conv.kernel.assign(2 * conv.kernel)
     # Gates that keep and gates that forget; memories that matter.
-    for conv in (cell.look, *cell.gate, *cell.values):
+    for conv in (cell.look, *cell.gate, *values(cell)):
         conv.kernel.assign(3 * conv.kernel)
     return model
 
 
 def clip(length=3, height=19, width=21, channels=3, seed=0):
-    """Smooth pictures: rounding of a flow then changes little."""
-    coarse = np.random.default_rng(seed).random((2 * length, 4, 4, channels))
-    fine = witness_flow.resize(coarse, height, width)
-    return fine.reshape(2, length, height, width, channels).astype("float32")
+    """Smooth pictures, which move by 2 and 1 pixels a frame, and change.
+
+    Smooth: then rounding of a flow changes little.
+    """
+    random = np.random.default_rng(seed)
+    size = height + length, width + 2 * length
+    wide = witness_flow.resize(random.random((2, 6, 6, channels)), *size)
+    other = random.random((2 * length, 4, 4, channels))
+    other = witness_flow.resize(other, height, width)
+    other = other.reshape(2, length, height, width, channels)
+    moving = [wide[:, t : t + height, 2 * t : 2 * t + width] for t in range(length)]
+    return (0.8 * np.stack(moving, 1) + 0.2 * other).astype("float32")
 
 
 def pair(conv):
@@ -79,20 +90,20 @@ def stages(body):
 
 
 def weights(cell):
-    nets = None if cell.flow is None else cell.flow.nets
+    flow = cell.flow
     found = {
-        "flow": nets and [[pair(conv) for conv in net] for net in nets],
+        "flow": flow and {"levels": flow.levels, "finest": flow.finest},
         "look": pair(cell.look),
         "gate": [pair(conv) for conv in cell.gate],
-        "values": [pair(conv) for conv in cell.values],
         "tail": pair(cell.tail),
         "retention": cell.retention,
     }
     if isinstance(cell, cells.MemoryCell):
+        found["values"] = [pair(conv) for conv in cell.values]
         return found | {"head": pair(cell.head), "body": stages(cell.body)}
     return found | {
-        "fuse": [pair(conv) for conv in cell.fuse],
-        "refiners": stages(cell.refiners),
+        "value": pair(cell.value),
+        "fuse": pair(cell.fuse),
         "body": {
             "encoders": [stages(level) for level in cell.body.encoders],
             "decoders": [stages(level) for level in cell.body.decoders],
@@ -114,7 +125,8 @@ def by_hand(cell, frames, **settings):
         x = seen[:, t].astype("float64")
         out, state, flow = step(weights(cell), x, state, scale=cell.scale, **settings)
         restored.append(out)
-        largest = max(largest, 0 if flow is None else np.abs(flow).max())
+        if t and flow is not None:
+            largest = max(largest, np.abs(flow).max())
     frame, look, counts, memories = state
     flat = frame, look, np.concatenate(counts, -1), np.concatenate(memories, -1)
     return np.stack(restored, 1), flat, largest
@@ -122,12 +134,13 @@ def by_hand(cell, frames, **settings):
 
 CASES = [
     ("memory_unet", ALIGNED, (19, 21)),
+    ("memory_unet", {"channels": 1, **COARSELY}, (12, 9)),
     ("memory_unet", {"scale": 2, **FREE}, (16, 9)),
-    ("memory_unet", {"refine": 0, "features": (4,), "blocks": (1,), **FREE}, (5, 6)),
+    ("memory_unet", {"features": (4,), "blocks": (1,), **FREE}, (5, 6)),
     ("memory_unet", {"channels": 1, "retention": 0.5, **FREE}, (8, 8)),
     ("vresnet_memory", ALIGNED, (13, 18)),
     ("vresnet_memory", {"scale": 2, **FREE}, (5, 6)),
-    ("vdncnn_memory_mf3", {"channels": 1, **ALIGNED}, (6, 7)),
+    ("vdncnn_memory_mf3", {"channels": 1, **COARSELY}, (11, 14)),
     ("vdncnn_memory", {"groups": 4, "retention": 0.5, **FREE}, (5, 6)),
 ]
 
@@ -138,7 +151,7 @@ def test_clips_against_numpy(name, arguments, size):
     channels = arguments.get("channels", 3)
     frames = clip(3, *size, channels)
     wanted, wanted_state, largest = by_hand(model.cell, frames)
-    if arguments.get("flow_features"):
+    if arguments["align"]:
         assert largest > 0.5  # something is warped
     restored, state = cells.unroll(model.cell, tf.constant(frames))
     scale = arguments.get("scale", 1)
@@ -161,6 +174,8 @@ def test_one_step_from_any_state_against_numpy():
         for part in model.initial_state(frames[:, 0]):
             state.append(random.random(part.shape, dtype="float32"))
         state[0] = frames[:, 0]
+        # Of one frame or more.
+        state[2] = 1 + state[2]
         restored, after = model.cell(frames[:, 1], tuple(state))
         double = [x.astype("float64") for x in state]
         count = model.cell.memories
@@ -221,15 +236,32 @@ def test_flows_ahead_are_those_of_frame_by_frame(name):
     assert build(name, **FREE).cell.ahead(frames, state) == ()
 
 
-def test_the_flow_of_the_cell_is_twice_that_of_half_the_size():
+def test_means_of_frames_move_by_single_pixels():
+    cell = build("memory_unet").cell
+    frame = clip(1, 16, 32)[:, 0]
+    means = space_to_depth(frame, 2)
+    features = np.random.default_rng(0).random((2, 8, 16, 5), dtype="float32")
+    flow = np.zeros((2, 16, 32, 2), "float32") + np.float32([3, -1])
+    memory, other = cell.carried(
+        flow, np.concatenate([means, features[..., :2]], -1), features
+    )
+    rows, columns = np.arange(16) - 1, np.arange(32) + 3
+    moved = frame[:, rows.clip(0)][:, :, columns.clip(0, 31)]
+    np.testing.assert_array_equal(depth_to_space(memory[..., :12], 2), moved)
+    # The rest moves by half as many of its pixels.
+    wanted = witness_flow.warp(features, flow[:, ::2, ::2] / 2, "border")
+    np.testing.assert_allclose(other, wanted, atol=1e-6)
+    np.testing.assert_allclose(memory[..., 12:], wanted[..., :2], atol=1e-6)
+
+
+def test_the_flow_has_the_size_of_the_frames():
+    before, frame = np.moveaxis(clip(2, 9, 18), 1, 0)
     cell = build("vresnet_memory", **ALIGNED).cell
-    before, frame = np.moveaxis(clip(2, 6, 7), 1, 0)
-    half = np.asarray(cell.flow(before, frame))
-    assert half.shape == (2, 3, 4, 2)
-    whole = np.asarray(cell.flow_between(before, frame))
-    assert whole.shape == (2, 6, 7, 2)
-    wanted = 2 * witness_flow.resize(half, 6, 8)[:, :, :7]
-    np.testing.assert_allclose(whole, wanted, atol=1e-5)
+    assert cell.flow_between(before, frame).shape == (2, 9, 18, 2)
+    # Of frames padded to multiples of 16 pixels.
+    unet = build("memory_unet", **COARSELY).cell
+    assert unet.flow_between(before, frame).shape == (2, 16, 32, 2)
+    assert (cell.flow.finest, unet.flow.finest) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +275,7 @@ def test_the_state_is_float32_whatever_the_policy(name, flow):
     start = half.initial_state(frames[:, 0])
     size = (32, 32) if name == "memory_unet" else (19, 21)
     maps = [n // 2 for n in size] if name == "memory_unet" else size
-    held = (3, 4, 28 if name == "memory_unet" else 8)
+    held = (3, *((2, 14) if name == "memory_unet" else (4, 8)))
     shapes = [(2, 19, 21, 3), *((2, *maps, n) for n in held)]
     restored, state = cells.unroll(half.cell, tf.constant(frames))
     for part, shape, begun in zip(state, shapes, start, strict=True):
@@ -263,23 +295,25 @@ def test_the_state_is_float32_whatever_the_policy(name, flow):
 
 
 @pytest.mark.parametrize("name", ["memory_unet", "vresnet_memory"])
-@pytest.mark.parametrize("flow, retention", [(0, 0.25), (0, 0.0), (3, 0.98)])
-def test_the_certificate_is_the_retention(name, flow, retention):
-    model = build(name, flow_features=flow, retention=retention)
+@pytest.mark.parametrize(
+    "align, retention", [(None, 0.25), (None, 0.0), ("full", 0.98)]
+)
+def test_the_certificate_is_the_retention(name, align, retention):
+    model = build(name, align=align, retention=retention)
     # No weight changes it.
     for variable in model.trainable_variables:
         variable.assign(100 * variable)
     found = diagnostics.certify(model)
     assert found.certified and found.contraction == retention
-    assert found.norm == ("infinity" if flow else "spectral") and found.matrix is None
-    names = ["count", "memory 0", "memory 1"]
+    assert found.norm == ("infinity" if align else "spectral") and found.matrix is None
+    names = ["count", "memory 0", "memory 1"][: 1 + model.cell.memories]
     assert [bound.name for bound in found.loops] == names
     for bound in found.loops:
         assert (bound.gain, bound.factors, bound.worst) == (retention, (), None)
-    path = (Warp(), Retention(retention)) if flow else (Retention(retention),)
+    path = (Warp(), Retention(retention)) if align else (Retention(retention),)
     for loop, each in zip(model.loops(), names, strict=True):
         assert loop == Loop(each, None, path, enters=False)
-        assert loop.slices() == [] and loop.warped == bool(flow)
+        assert loop.slices() == [] and loop.warped == bool(align)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +367,7 @@ def test_what_a_state_held_is_forgotten(name):
 @pytest.mark.parametrize("name", ["memory_unet", "vresnet_memory"])
 def test_a_memory_never_exceeds_what_enters_it(name):
     cell = build(name, **ALIGNED if name == "memory_unet" else FREE).cell
-    entered, updated = {0: [], 1: []}, cell.updated
+    entered, updated = [[] for _ in range(cell.memories)], cell.updated
 
     def watched(index, value, recalled):
         entered[index].append(np.abs(value).max())
@@ -341,11 +375,10 @@ def test_a_memory_never_exceeds_what_enters_it(name):
 
     cell.updated = watched
     _, state = cells.unroll(cell, tf.constant(clip(5, 8, 8)))
-    for values, memory in zip(
-        entered.values(), np.split(state[3], 2, axis=-1), strict=True
-    ):
-        assert len(values) == 5
-        assert 0 < np.abs(memory).max() <= max(values) * (1 + 1e-6)
+    memories = np.split(state[3], cell.memories, axis=-1)
+    for largest, memory in zip(entered, memories, strict=True):
+        assert len(largest) == 5
+        assert 0 < np.abs(memory).max() <= max(largest) * (1 + 1e-6)
     # Counters: at most 1 / (1 - R) frames, here of five.
     assert 1 <= np.max(state[2]) <= 5
 
@@ -395,7 +428,7 @@ def test_constrained_trained_and_folded(name, where):
     # Norms of maps of 8x8 pixels are some percent below those for every size.
     assert np.corrcoef(restored.ravel(), folded.ravel())[0, 1] > 0.95
     if where == "all":
-        for conv in (twin.cell.values[0], twin.cell.look, *twin.cell.gate):
+        for conv in (values(twin.cell)[0], twin.cell.look, *twin.cell.gate):
             assert witness.norm(conv.kernel.numpy().astype("float64"), 8) <= 2.0
     if where == "loop":
         # Nothing on a loop can be held, and nothing needs to be.
@@ -407,10 +440,6 @@ def test_every_weight_of_an_aligned_network_is_trained():
     for name in ("memory_unet", "vresnet_memory"):
         model = build(name, **ALIGNED)
         frames = clip(2, 17, 9)
-        for net in model.cell.flow.nets:
-            for conv in net:
-                # No ReLU is closed for good.
-                conv.bias.assign(np.abs(conv.bias.numpy()) + 0.1)
         model.compile(keras.optimizers.Adam(1e-3), "mse", run_eagerly=True)
         before = model.get_weights()
         model.train_on_batch(frames, 1 - frames)
@@ -442,18 +471,9 @@ def test_it_is_saved_and_loaded(tmp_path, name, arguments):
 def test_weights_lie_where_files_have_them():
     # Trained weights are files: these names are for good.
     unet = build("memory_unet").cell
-    kept = ["flow", "look", "gate", "values", "fuse", "body", "refiners", "tail"]
-    assert all(hasattr(unet, name) for name in kept)
-    variables = [
-        *unet.flow.variables,
-        *unet.look.variables,
-        *(v for conv in unet.gate for v in conv.variables),
-        *(v for conv in unet.values for v in conv.variables),
-        *(v for conv in unet.fuse for v in conv.variables),
-        *unet.body.variables,
-        *(v for block in unet.refiners for v in block.variables),
-        *unet.tail.variables,
-    ]
+    assert not unet.flow.variables
+    parts = (unet.look, *unet.gate, unet.value, unet.fuse, unet.body, unet.tail)
+    variables = [v for part in parts for v in part.variables]
     # An optimiser's state, too, is in this order.
     assert [v.path for v in unet.variables] == [v.path for v in variables]
 
@@ -472,7 +492,8 @@ def test_configurations(kind, arguments):
     twin = kind.from_config(cell.get_config())
     assert twin.get_config() == cell.get_config()
     assert (twin.retention, twin.groups, twin.gate_features) == (0.9, 2, 3)
-    assert twin.flow_features == 3 and twin.flow.features == 3
+    assert twin.align == "full" and twin.flow.finest == 0
+    assert kind(**arguments | given | COARSELY).get_config()["align"] == "half"
 
 
 def test_untrained_it_gives_means_of_its_frames():
@@ -526,18 +547,19 @@ def test_few_features_have_as_many_groups():
         ("vresnet_memory", {"groups": 0}, "groups must be a positive"),
         ("vresnet_memory", {"groups": 2.0}, "groups must be a positive"),
         ("vresnet_memory", {"gate_features": 0}, "gate_features must be a positive"),
-        ("vresnet_memory", {"flow_features": -1}, "flow features must be a positive"),
-        ("vresnet_memory", {"flow_features": 2.5}, "flow features must be a positive"),
+        ("vresnet_memory", {"align": "quarter"}, "'full', 'half', or None.*'quarter'"),
+        ("vresnet_memory", {"align": 0}, "align is the size at which.*Received: 0"),
+        ("memory_unet", {"align": True}, "align is the size at which"),
+        ("memory_unet", {"align": ["full"]}, "align is the size at which"),
         ("vresnet_feat", {"retention": 0.9}, r"does not take \['retention'\]"),
         ("vdncnn_memory", {"blocks": 2}, r"does not take \['blocks'\].*retention"),
         ("memory_unet", {"retention": 1.0}, "retention must be"),
-        ("memory_unet", {"groups": 5}, "`groups=5` does not divide the 48"),
+        ("memory_unet", {"groups": 5}, "`groups=5` does not divide the 64"),
         ("memory_unet", {"features": (8, 8)}, "one number for each resolution"),
         ("memory_unet", {"features": (), "blocks": ()}, "one number for each"),
         ("memory_unet", {"features": (8,) * 5, "blocks": (1,) * 5}, "one number for"),
         ("memory_unet", {"features": (8, 0, 8)}, "features must be a positive"),
         ("memory_unet", {"blocks": (1, 0, 1)}, "blocks must be a positive"),
-        ("memory_unet", {"refine": -1}, "refine, where not 0, must be a positive"),
         ("memory_unet", {"memory_features": 0}, "memory_features must be a positive"),
         ("memory_unet", {"memory_features": 8}, r"above 4 \* channels"),
         ("memory_unet", {"gate_features": 1.5}, "gate_features must be a positive"),

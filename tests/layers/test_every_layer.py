@@ -18,7 +18,7 @@ from stablevid_tf import cells, layers
 LARGE = {
     *("BasicVSR", "DBDNet", "FastDVDnet", "FRVSR", "GRU", "IFIRNN", "LSTM", "RDBN"),
     *("ATB", "IRM", "RLSPSuperResolution", "SelfEnsembleClip", "STRCNN"),
-    *("LightFlow", "MemoryCell", "MemoryUNet", "StrengthClip", "UStage"),
+    *("MemoryCell", "MemoryUNet", "StrengthClip", "UStage"),
 }
 # Abstract: their subclasses are checked.
 ABSTRACT = {
@@ -114,8 +114,8 @@ def u_stage(name=None, dtype=None):
 
 
 def memory_unet(**kwargs):
-    small = {"memory_features": 14, "groups": 2, "gate_features": 4, "flow_features": 4}
-    return cells.MemoryUNet((4, 4), (1, 1), refine=1, **small, **kwargs)
+    small = {"memory_features": 14, "groups": 2, "gate_features": 4}
+    return cells.MemoryUNet((4, 4), (1, 1), **small, **kwargs)
 
 
 def halved(channels, seed=0):
@@ -302,7 +302,7 @@ CASES = {
     "MemoryUNet": [
         (
             memory_unet,
-            lambda: [images(3), (images(3, 1), halved(4), halved(4), halved(28))],
+            lambda: [images(3), (images(3, 1), halved(4), halved(2), halved(14))],
         )
     ],
     "ShiftCell": [(cell(cells.ShiftCell), lambda: [images(3), (images(4), images(4))])],
@@ -358,9 +358,9 @@ CASES = {
         )
     ],
     "UStage": [(u_stage, lambda: [images(4)])],
-    "LightFlow": [
+    "LucasKanade": [
         (
-            lambda **kw: cells.LightFlow(features=6, levels=2, **kw),
+            lambda **kw: layers.LucasKanade(levels=1, finest=1, **kw),
             lambda: [images(3), images(3, 1)],
         )
     ],

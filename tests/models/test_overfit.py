@@ -68,7 +68,7 @@ SMALL |= {
             "memory_features": 20,
             "groups": 4,
             "gate_features": 4,
-            "flow_features": 0,
+            "align": None,
         },
         200,
         3e-3,

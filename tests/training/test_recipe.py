@@ -19,10 +19,9 @@ import pytest
 from PIL import Image
 
 from stablevid_tf import models
-from stablevid_tf.cells import LightFlow
 from stablevid_tf.constraints import SRNC
 from stablevid_tf.data import CameraPath
-from stablevid_tf.training import FlowModel, Recipe
+from stablevid_tf.training import Recipe
 from stablevid_tf.training.recipe import _Shifted, start
 
 PROGRAM = """
@@ -197,28 +196,13 @@ def test_weights_to_start_from(tmp_path):
     with pytest.raises(ValueError, match="expected"):
         start(wide, tmp_path / "folded.weights.h5")
     # What a file lacks altogether Keras passes over.
-    flow = FlowModel(LightFlow(4, levels=2))
-    flow.build((None, None, None, None, 3))
-    with pytest.raises(ValueError, match=r"folded.*another architecture.*flow"):
-        start(flow, tmp_path / "folded.weights.h5")
-
-
-def test_a_flow_to_start_from(monkeypatch, tmp_path):
-    trained = FlowModel(LightFlow(3))
-    trained.build((None, None, None, None, 3))
-    trained.save_weights(tmp_path / "flow.weights.h5")
-    words = ["--data", "x", "--flow", "flow.weights.h5"]
-    given = recipe(monkeypatch, tmp_path, *words, flow=True)
-    small = {"features": 8, "blocks": 1, "flow_features": 3}
-    model = models.build("vresnet_memory", **small)
-    monkeypatch.setattr(model, "fit", lambda *_, **__: (_ for _ in ()).throw(EOFError))
-    with pytest.raises(EOFError):
-        given.fit(model, None)
-    for a, b in zip(
-        model.cell.flow.get_weights(), trained.flow.get_weights(), strict=True
-    ):
-        np.testing.assert_array_equal(a, b)
-    given.run.close()
+    # What a file lacks altogether Keras passes over.
+    small, large = (
+        models.build("memory_unet", features=(4,) * n, blocks=(1,) * n) for n in (1, 2)
+    )
+    small.save_weights(tmp_path / "small.weights.h5")
+    with pytest.raises(ValueError, match=r"small.*another architecture.*decoders"):
+        start(large, tmp_path / "small.weights.h5")
 
 
 PARTS = {
@@ -275,7 +259,7 @@ def test_the_run_folder_and_the_help(monkeypatch, tmp_path, capsys):
         recipe(monkeypatch, tmp_path, "--help")
     shown = capsys.readouterr().out
     assert "Trains a model." in shown and "More." not in shown
-    assert "runs/mine" in shown and "--flow" not in shown
+    assert "runs/mine" in shown
 
 
 @pytest.mark.parametrize(
@@ -291,7 +275,6 @@ def test_the_run_folder_and_the_help(monkeypatch, tmp_path, capsys):
         (["--first-step", -100], "0 <= --first-step"),
         (["--stop-at", 1100], "--stop-at <= --steps"),
         (["--stop-at", 300, "--first-step", 300], "--first-step < --stop-at"),
-        (["--flow", "f"], "unrecognized arguments"),
     ],
 )
 def test_wrong_arguments(monkeypatch, tmp_path, capsys, words, said):

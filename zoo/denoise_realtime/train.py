@@ -3,7 +3,6 @@
 Data: folders of video clips (--data) and photographs (--photos), degraded by white
     noise of any level, by a camera and a codec, or by a codec alone; README.md says
     what the shipped weights saw.
-Before: `python examples/train_flow.py`, whose averaged weights --flow takes.
 Five parts, each from the weights of the one before:
     --part gates    an untrained network, for which the mean of frames is all there is:
                     the gates learn when to trust it
@@ -11,7 +10,7 @@ Five parts, each from the weights of the one before:
                     denoise
     --part memory   clips, the gates as they are: the network learns to use the memory
                     (with gates that learn too it shuts the memory off for good)
-    --part clips    clips, everything but the flow
+    --part clips    clips, everything
     --part long     the same with clips of 20 frames
 """
 
@@ -29,23 +28,20 @@ recipe = Recipe(
         "long": {"steps": 1700, "rate": 1e-3, "batch": 2},
     },
     shares={"bbb_": 6, "asl_": 2},
-    flow=True,
 )
 model = models.build(
     "memory_unet",
     features=(32, 64, 96),
     blocks=(1, 2, 2),
-    refine=0,
     memory_features=32,
     groups=4,
     gate_features=8,
+    align="half",
     dtype="mixed_bfloat16",
 )
 white, little = GaussianNoise(sigma=(0, 55)), GaussianNoise(sigma=(0, 8))
 camera, codec = Camera(), H264(crf=(8, 24))
-cell = model.cell
-cell.flow.trainable = False
-for layer in (cell.look, *cell.gate):
+for layer in (model.cell.look, *model.cell.gate):
     layer.trainable = recipe.part in ("gates", "clips", "long")
 if recipe.part == "frames":
     noise = OneOf([white, little, camera], [7, 3, 5])
