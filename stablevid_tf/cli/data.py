@@ -25,7 +25,7 @@ def options():
     flags.DEFINE_string(
         "data-dir",
         None,
-        "Folder of built datasets; ~/tensorflow_datasets unless said.",
+        "Folder of built datasets (default: ~/tensorflow_datasets).",
         flag_values=values,
     )
     flags.DEFINE_bool(

@@ -17,19 +17,19 @@ def options():
     flags.DEFINE_string(
         "video",
         None,
-        "A video or a folder of images to run on; made-up pictures unless said.",
+        "A video or a folder of images to run on (default: synthetic pictures).",
         flag_values=values,
     )
     flags.DEFINE_string(
         "out",
         None,
-        "Folder for the report and its pictures; diagnosis_MODEL unless said.",
+        "Folder for the report and its pictures (default: diagnosis_MODEL).",
         flag_values=values,
     )
     flags.DEFINE_float(
         "sigma",
         None,
-        "Noise to add, in units of 255; what the entry was trained for unless said.",
+        "Noise to add, in units of 255 (default: what the model was trained for).",
         lower_bound=0,
         upper_bound=255,
         flag_values=values,

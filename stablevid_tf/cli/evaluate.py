@@ -7,7 +7,7 @@ stablevid evaluate NAME DATA --protocol PROTOCOL [--truth FOLDER] [--out FOLDER]
 
 NAME   an entry of the zoo, a folder with one, a .keras file, or package.module:name
 DATA   a folder of videos and of folders of frames: true ones, which the protocol
-       spoils; with --truth the spoilt ones, of the same names
+       degrades; with --truth the degraded ones, of the same names
 """
 
 
@@ -28,20 +28,20 @@ def options():
     flags.DEFINE_string(
         "truth",
         None,
-        "Folder of the true clips, if DATA is spoilt.",
+        "Folder of the true clips, if DATA is degraded.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "out",
         None,
-        "Folder for results.csv and the plots; evaluation_NAME_PROTOCOL unless said.",
+        "Folder for results.csv and the plots (default: evaluation_NAME_PROTOCOL).",
         flag_values=values,
     )
     flags.DEFINE_multi_enum(
         "also",
         [],
         ["lpips", "tof", "warping_error"],
-        "What to measure besides; may be given several times.",
+        "One more measure; may be given several times.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -76,7 +76,7 @@ def options():
         flag_values=values,
     )
     flags.DEFINE_bool(
-        "overwrite", False, "Replace results that stand there.", flag_values=values
+        "overwrite", False, "Replace results that are already there.", flag_values=values
     )
     return values
 
@@ -102,7 +102,7 @@ def run(words, values):
     out = Path(values.out or f"evaluation_{label}_{values.protocol}")
     if (out / "results.csv").exists() and not values.overwrite:
         raise FileExistsError(
-            f"{out / 'results.csv'} stands already; give another --out, or --overwrite"
+            f"{out / 'results.csv'} already exists; give another --out, or --overwrite"
         )
     from stablevid_tf.cli.load_model import load_model
     from stablevid_tf.cli.no_chatter import no_chatter

@@ -3,8 +3,10 @@ import numbers
 import os
 import tempfile
 import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +21,7 @@ _FASTEST = 64
 
 
 class ClipDataset(keras.utils.PyDataset):
-    """Random clips from videos, spoiled, for ``model.fit``.
+    """Random clips from videos, degraded, for ``model.fit``.
 
     Videos are decoded once, to raw frames on disk that the system maps into memory;
     a batch is then cut out at random places. Batch ``index`` of epoch ``epoch`` is a
@@ -35,7 +37,7 @@ class ClipDataset(keras.utils.PyDataset):
         batch_size: clips per batch.
         steps: batches per epoch.
         sigma: standard deviation of the Gaussian noise in units of 255: one number, or
-            ``(low, high)`` to draw it for each clip; 30 unless said. Without
+            ``(low, high)`` to draw it for each clip; default 30. Without
             ``degrade`` only.
         flip: mirror clips at random, left-right and up-down.
         motion: None for the videos' own motion; a number to take single frames of
@@ -43,7 +45,7 @@ class ClipDataset(keras.utils.PyDataset):
             many pixels a frame along each axis (0 for still clips), by cubic
             interpolation; or a :class:`stablevid_tf.data.CameraPath`, which each
             follows for itself. The noise is fresh in every frame either way.
-        degrade: what spoils a clip in place of the noise: a layer of
+        degrade: what degrades a clip in place of the noise: a layer of
             ``data.degradations``, or a function of ``(clip, random)``, a clean clip
             [frames, size, size, C] in [0, 1] and a NumPy generator, that gives the
             degraded clip, or it and the target. Longer windows of video are read
@@ -81,21 +83,21 @@ class ClipDataset(keras.utils.PyDataset):
 
     def __init__(
         self,
-        source,
-        frames=7,
-        size=64,
-        batch_size=8,
-        steps=100,
-        sigma=None,
-        flip=True,
-        motion=None,
-        grey=False,
-        seed=0,
-        cache=None,
-        degrade=None,
-        weight=None,
-        **kwargs,
-    ):
+        source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        frames: int = 7,
+        size: int = 64,
+        batch_size: int = 8,
+        steps: int = 100,
+        sigma: float | tuple[float, float] | None = None,
+        flip: bool = True,
+        motion: float | CameraPath | None = None,
+        grey: bool = False,
+        seed: int = 0,
+        cache: str | os.PathLike[str] | None = None,
+        degrade: Callable[..., Any] | None = None,
+        weight: Callable[[Path], float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for name, value in (
             ("frames", frames),
@@ -201,17 +203,17 @@ class ClipDataset(keras.utils.PyDataset):
         return large
 
     @property
-    def videos(self):
+    def videos(self) -> list[np.ndarray]:
         """The decoded videos: uint8 [T, H, W, 3] each, mapped into memory."""
         return list(self._videos)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.steps
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += 1
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         random = np.random.default_rng([self.seed, self.epoch, index])
         chosen = random.choice(len(self._videos), self.batch_size, p=self._share)
         clean = self._floating([self._clip(self._videos[v], random) for v in chosen])
@@ -222,7 +224,7 @@ class ClipDataset(keras.utils.PyDataset):
         noise = random.standard_normal(clean.shape, dtype="float32")
         return clean + noise * sigma.astype("float32"), clean
 
-    def draw(self, random):
+    def draw(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One clip: ``(degraded, clean)``, float32 [frames, size, size, C].
 
         Args:

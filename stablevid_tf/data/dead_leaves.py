@@ -2,7 +2,7 @@ import numpy as np
 
 
 def dead_leaves(height, width, seed=0):
-    """A made-up picture with the statistics of natural ones.
+    """A synthetic picture with the statistics of natural ones.
 
     Discs of random brightness, slightly coloured, fall on one another until the picture
     is covered; radii follow ``p(r) ~ r^-3`` between 1 pixel and a third of the picture.

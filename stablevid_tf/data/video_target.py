@@ -11,7 +11,7 @@ _FRAME_NAME = re.compile(r".*\.png", re.IGNORECASE)
 
 
 def check_target(path, overwrite=False):
-    """Refuses a target that stands already or whose folder cannot be written.
+    """Refuses a target that already exists or whose folder cannot be written.
 
     Args:
         path: a file, or a folder of frames.
@@ -19,7 +19,7 @@ def check_target(path, overwrite=False):
             only where it holds nothing but PNG files.
 
     Raises:
-        FileExistsError: it stands already.
+        FileExistsError: it already exists.
         VideoError: it may not be replaced, or its folder is missing or read-only.
     """
     path = Path(path)
@@ -92,7 +92,7 @@ def complete_or_absent(path, overwrite=False, folder=False):
 
 
 def _exists(path):
-    return f"{path}: stands already; name another, or allow overwriting it"
+    return f"{path}: already exists; name another, or allow overwriting it"
 
 
 def _flush(path):

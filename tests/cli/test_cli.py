@@ -326,7 +326,7 @@ def test_what_stands_there_is_kept_unless_asked(folder, same, capsys):
     (folder / "out.mp4").write_text("precious")
     assert main(words) == 1
     assert (folder / "out.mp4").read_text() == "precious"
-    assert "stands already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert (folder / "out.mp4").stat().st_size > 100
 

@@ -1,4 +1,4 @@
-"""What spoils a clip: numbers, alignment, and the layers in every data pipeline.
+"""What degrades a clip: numbers, alignment, and the layers in every data pipeline.
 
 Tested: weights of MATLAB's imresize for scales 2, 3 and 4 as fractions, and its edges,
 against a float64 loop; the Gaussian against scipy; alignment by mirroring and by phase

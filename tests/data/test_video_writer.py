@@ -223,7 +223,7 @@ def test_what_stands_there_is_left_alone(tmp_path, clips, name):
     keep.parent.mkdir(exist_ok=True)
     keep.write_text("precious")
     with (
-        pytest.raises(FileExistsError, match="stands already"),
+        pytest.raises(FileExistsError, match="already exists"),
         create_video(target, info),
     ):
         pass

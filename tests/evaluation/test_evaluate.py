@@ -473,7 +473,7 @@ def test_results_are_kept_unless_asked(folder, clips, command, capsys, tmp_path)
     (tmp_path / "out" / "results.csv").write_text("precious")
     words = ["tiny", folder / "clips", "--protocol", "tanay", "--out", "out"]
     assert command(*words) == 1
-    assert "stands already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert (tmp_path / "out" / "results.csv").read_text() == "precious"
     assert command(*words, "--overwrite") == 0
     assert "tanay,tiny,mean" in (tmp_path / "out" / "results.csv").read_text()
