@@ -1,6 +1,10 @@
 """What a model's convolutions are held to, and how a cell asks for them."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import keras
+import numpy as np
 from keras import ops
 
 from stablevid_tf import numerics
@@ -8,6 +12,7 @@ from stablevid_tf.layers.gain_conv2d import GainConv2D
 from stablevid_tf.layers.loop import (
     Beside,
     ConvSlice,
+    Loop,
     Residual,
     path_gain,
     term_gain,
@@ -64,13 +69,13 @@ class SRNC(keras.constraints.Constraint):
 
     def __init__(
         self,
-        alpha,
-        beta=1.0,
-        where="all",
-        decomposition="projected",
-        power_iterations=1,
-        frame_size=64,
-    ):
+        alpha: float,
+        beta: float = 1.0,
+        where: str = "all",
+        decomposition: str = "projected",
+        power_iterations: int = 1,
+        frame_size: int = 64,
+    ) -> None:
         check_norms(alpha, beta)
         if where not in _WHERE:
             raise ValueError(f"where must be one of {_WHERE}. Received: {where!r}")
@@ -94,7 +99,7 @@ class SRNC(keras.constraints.Constraint):
         self.power_iterations = power_iterations
         self.frame_size = frame_size
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         kernel = ops.cast(w, "float32")
         check_kernel(kernel)
         u, v = numerics.start_vectors(tuple(kernel.shape), self.frame_size)
@@ -106,7 +111,14 @@ class SRNC(keras.constraints.Constraint):
         )
         return ops.cast(kernel, w.dtype)
 
-    def conv2d(self, filters, kernel_size, role, loop, **kwargs):
+    def conv2d(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        role: str,
+        loop: tuple[int | None, int | None] | None,
+        **kwargs: Any,
+    ) -> keras.layers.Layer:
         """The convolution layer that this constraint asks for (see :func:`conv2d`)."""
         if self.where == "loop":
             if loop is None:
@@ -124,7 +136,14 @@ class SRNC(keras.constraints.Constraint):
             return keras.layers.Conv2D(filters, kernel_size, **kwargs)
         return SRNCConv2D(filters, kernel_size, **self._held(), **kwargs)
 
-    def conv2d_transpose(self, filters, kernel_size, role, loop, **kwargs):
+    def conv2d_transpose(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        role: str,
+        loop: tuple[int | None, int | None] | None,
+        **kwargs: Any,
+    ) -> keras.layers.Layer:
         """The transposed one (see :func:`conv2d_transpose`)."""
         if self.where == "loop" and loop is not None:
             raise ValueError(
@@ -139,7 +158,7 @@ class SRNC(keras.constraints.Constraint):
         """What the layers that hold norms are told."""
         return {k: v for k, v in self.get_config().items() if k != "where"}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "alpha": self.alpha,
             "beta": self.beta,
@@ -150,7 +169,14 @@ class SRNC(keras.constraints.Constraint):
         }
 
 
-def conv2d(constraint, filters, kernel_size=3, role="body", loop=None, **kwargs):
+def conv2d(
+    constraint: SRNC | None,
+    filters: int,
+    kernel_size: int | tuple[int, int] = 3,
+    role: str = "body",
+    loop: tuple[int | None, int | None] | None = None,
+    **kwargs: Any,
+) -> keras.layers.Layer:
     """A same-padded convolution as ``constraint`` wants it.
 
     Args:
@@ -169,8 +195,13 @@ def conv2d(constraint, filters, kernel_size=3, role="body", loop=None, **kwargs)
 
 
 def conv2d_transpose(
-    constraint, filters, kernel_size=3, role="body", loop=None, **kwargs
-):
+    constraint: SRNC | None,
+    filters: int,
+    kernel_size: int | tuple[int, int] = 3,
+    role: str = "body",
+    loop: tuple[int | None, int | None] | None = None,
+    **kwargs: Any,
+) -> keras.layers.Layer:
     """A same-padded transposed convolution, its arguments those of :func:`conv2d`."""
     kwargs = {"padding": "same", **kwargs}
     _check(constraint)
@@ -187,7 +218,9 @@ def _check(constraint):
         )
 
 
-def effective_kernels(layer, training=False):
+def effective_kernels(
+    layer: keras.layers.Layer, training: bool = False
+) -> dict[keras.layers.Layer, Any]:
     """Every constrained or normalised kernel below ``layer``, computed once.
 
     Args:
@@ -212,7 +245,7 @@ def effective_kernels(layer, training=False):
     return kernels
 
 
-def folded_kernels(layer):
+def folded_kernels(layer: keras.layers.Layer) -> dict[keras.layers.Layer, np.ndarray]:
     """The same with certified norms: float32 NumPy arrays, for inference for good."""
     kernels = {
         conv: conv.folded_kernel()
@@ -242,7 +275,9 @@ def _where(layer):
     return getattr(getattr(layer, "constraint", None), "where", None)
 
 
-def reparametrised(layer):
+def reparametrised(
+    layer: keras.layers.Layer,
+) -> list[ReparametrisedConv2D | WeightNorm]:
     """The reparametrised convolutions below ``layer``, in a fixed order."""
     return [
         found
@@ -255,7 +290,9 @@ def _gain_convs(layer):
     return [conv for conv in reparametrised(layer) if isinstance(conv, GainConv2D)]
 
 
-def loop_kernels(loops, alpha, norm):
+def loop_kernels(
+    loops: Iterable[Loop], alpha: float, norm: Callable[[ConvSlice], Any]
+) -> dict[GainConv2D, Any]:
     """Kernels that hold each loop's gain at ``alpha`` or below; none is scaled up.
 
     Args:
@@ -283,7 +320,7 @@ def loop_kernels(loops, alpha, norm):
     return kernels
 
 
-def check_holdable(loop):
+def check_holdable(loop: Loop) -> None:
     """Raise where ``where="loop"`` cannot hold a loop's gain, saying why."""
     if not loop.slices() and not loop.unbounded:
         return  # Its gain is what it is.

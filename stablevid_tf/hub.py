@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 # The most bytes that are fetched: of a text (a description, a card, a recipe), and of
@@ -26,7 +27,7 @@ _EXTRA = (
 )
 
 
-def address(name):
+def address(name: str | os.PathLike[str]) -> dict[str, str] | None:
     """Repository and revision of `hf://user/repository@revision`; None for other names.
 
     Raises:
@@ -48,7 +49,13 @@ def address(name):
     return {"repository": repository, "revision": revision}
 
 
-def fetch(repo_id, filename, revision, sha256, largest=LARGEST_FILE):
+def fetch(
+    repo_id: str,
+    filename: str,
+    revision: str,
+    sha256: str | None,
+    largest: int = LARGEST_FILE,
+) -> Path:
     """Download a file of a Hub repository at a pinned revision, check it and cache it.
 
     A correct file in the cache (`HF_HUB_CACHE`) is used without any request. A file
@@ -91,7 +98,9 @@ def fetch(repo_id, filename, revision, sha256, largest=LARGEST_FILE):
         return _download(hub, where, repo_id, filename, revision, sha256, meta, largest)
 
 
-def fetch_newest(repo_id, filename, sha256, largest=LARGEST_FILE):
+def fetch_newest(
+    repo_id: str, filename: str, sha256: str, largest: int = LARGEST_FILE
+) -> Path:
     """Download a file that is pinned by its content instead of by a revision.
 
     Any cached revision of the file with this sha256 is used without any request.
@@ -131,7 +140,9 @@ def fetch_newest(repo_id, filename, sha256, largest=LARGEST_FILE):
         return _download(hub, where, repo_id, filename, commit, sha256, meta, largest)
 
 
-def upload(repo_id, files, message):
+def upload(
+    repo_id: str, files: Mapping[str, str | os.PathLike[str]], message: str
+) -> str:
     """Upload files to a Hub repository in one commit; creates a missing repository.
 
     Args:
@@ -169,7 +180,7 @@ def upload(repo_id, files, message):
     return commit.oid
 
 
-def check_upload(repo_id):
+def check_upload(repo_id: str) -> None:
     """Raise if an upload cannot even begin.
 
     Raises:
@@ -184,7 +195,7 @@ def check_upload(repo_id):
         )
 
 
-def check_file_name(name):
+def check_file_name(name: str) -> None:
     """Raise unless `name` is a path that stays inside its folder.
 
     Raises:
@@ -200,7 +211,7 @@ def check_file_name(name):
         )
 
 
-def sha256_of(path):
+def sha256_of(path: str | os.PathLike[str]) -> str:
     """The sha256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,7 @@
 """Losses for restoration."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -23,13 +25,13 @@ class Charbonnier(keras.losses.Loss):
         1.0
     """
 
-    def __init__(self, epsilon=1e-3, **kwargs):
+    def __init__(self, epsilon: float = 1e-3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         difference = y_pred - ops.cast(y_true, y_pred.dtype)
         return ops.mean(ops.sqrt(difference**2 + self.epsilon**2), axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"epsilon": self.epsilon}

@@ -2,8 +2,8 @@
 
 Tested: build, whole clips (unrolled and scanned), steps, fit, fold, certificate and
 receptive field of a loop-held model, and of a batch-normalised one (large) what its
-loop could break; weights from TensorFlow to JAX and back, with equal outputs, losses
-and trained weights; clips and callbacks of a recipe.
+loop could break; optical flow without weights; weights from TensorFlow to JAX and back,
+with equal outputs, losses and trained weights; clips and callbacks of a recipe.
 Not tested: SRN-C on JAX (tests/training/test_distribution.py); accelerators; every
 architecture (the reference backend's tests).
 """
@@ -19,9 +19,10 @@ import keras
 import numpy as np
 import pytest
 
-from stablevid_tf import diagnostics, models
+from stablevid_tf import backend, diagnostics, models
 from stablevid_tf.constraints import SRNC
 from stablevid_tf.data import ClipDataset, ImageWriter
+from stablevid_tf.layers import LucasKanade
 
 pytestmark = [
     pytest.mark.skipif(
@@ -39,7 +40,7 @@ CASES = {
 }
 
 
-# Both backends run these two.
+# Both backends run these three.
 def build(models, case):
     name, constraint = CASES[case]
     more = {"constraint": constraint} if constraint else {}
@@ -57,7 +58,16 @@ def run(model, frames):
     return found
 
 
-SHARED = inspect.getsource(build) + inspect.getsource(run)
+def flow():
+    """The flow of waves that move by a pixel."""
+    y, x = np.mgrid[:16, :24].astype("float32")
+    waves = [np.sin((x - right) / 2 + y / 4) + np.cos(y / 3) for right in (0, 1)]
+    layer = LucasKanade(levels=2)
+    compiled = backend.compile(lambda *frames: layer(*frames))
+    return np.asarray(compiled(*(w[None, ..., None] / 4 for w in waves)))
+
+
+SHARED = "".join(map(inspect.getsource, (build, run, flow)))
 PROGRAM = (
     """
 import json, sys
@@ -68,6 +78,7 @@ from stablevid_tf import diagnostics, models
 from stablevid_tf.backend import jax as backend
 from stablevid_tf.constraints import SRNC
 from stablevid_tf.data import ClipDataset
+from stablevid_tf.layers import LucasKanade
 from stablevid_tf.training import Resume
 
 folder = sys.argv[1]
@@ -88,6 +99,7 @@ for case in CASES:
     found = run(model, frames)
     model.save_weights(f"{folder}/{case}.jax.weights.h5")
     if case == "loop":
+        found["flow"] = flow()
         folded = model.fold()
         state = folded.initial_state(frames[:, 0])
         steps = []
@@ -164,6 +176,15 @@ def folder(case, tmp_path_factory):
 def test_as_tensorflow(folder, case, what):
     here, there = np.load(folder / f"{case}.tf.npz"), np.load(folder / f"{case}.npz")
     np.testing.assert_allclose(there[what], here[what], **CLOSE)
+
+
+def test_flow_as_tensorflow(folder, case):
+    if case != "loop":
+        pytest.skip("once")
+    here, there = flow(), np.load(folder / "loop.npz")["flow"]
+    # Six decimals of errors that are divided by slopes of 0.1, at every level.
+    np.testing.assert_allclose(there, here, atol=1e-4)
+    assert np.abs(here).max() > 0.5
 
 
 def test_weights_come_back(folder, case):

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -40,7 +41,12 @@ class CameraPath:
         10.0
     """
 
-    def __init__(self, speed=(0.0, 1.0), shake=0.02, reach=16):
+    def __init__(
+        self,
+        speed: float | tuple[float, float] = (0.0, 1.0),
+        shake: float = 0.02,
+        reach: int = 16,
+    ) -> None:
         low, *middle, high = (speed, speed) if np.isscalar(speed) else speed
         if middle or not 0 <= low <= high <= 64:
             raise ValueError(
@@ -58,12 +64,12 @@ class CameraPath:
         self.reach = reach
 
     @property
-    def margin(self):
+    def margin(self) -> int:
         """Pixels that a picture needs around the window on each side."""
         # Half a pixel where the picture's middle lies between pixels, two for Keys.
         return self.reach + 3
 
-    def places(self, random):
+    def places(self, random: np.random.Generator) -> Iterator[tuple[float, float]]:
         """Endless iterator of (down, right), from (0, 0), drawn from a generator."""
         low, high = self.speed
         speed = low if low == high else random.uniform(low, high)
@@ -87,5 +93,5 @@ class CameraPath:
         around = (x + self.reach) % (4 * self.reach)
         return self.reach - abs(around - 2 * self.reach)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"CameraPath(speed={self.speed}, shake={self.shake}, reach={self.reach})"

@@ -1,5 +1,10 @@
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import numpy as np
+
+from stablevid_tf.data.clip_dataset import ClipDataset
 
 
 class ClipMixture(keras.utils.PyDataset):
@@ -33,7 +38,15 @@ class ClipMixture(keras.utils.PyDataset):
         >>> model.fit(clips, epochs=10)                                # doctest: +SKIP
     """
 
-    def __init__(self, datasets, weights, batch_size=8, steps=100, seed=0, **kwargs):
+    def __init__(
+        self,
+        datasets: Iterable[ClipDataset],
+        weights: Iterable[float],
+        batch_size: int = 8,
+        steps: int = 100,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.datasets = list(datasets)
         weights = np.array(list(weights), float)
@@ -58,13 +71,13 @@ class ClipMixture(keras.utils.PyDataset):
         self.seed = seed
         self.epoch = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.steps
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += 1
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         random = np.random.default_rng([self.seed, self.epoch, index])
         chosen = random.choice(len(self.datasets), self.batch_size, p=self.share)
         pairs = [self.datasets[number].draw(random) for number in chosen]

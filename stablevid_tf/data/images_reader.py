@@ -1,7 +1,10 @@
+import os
 import re
 import warnings
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Self
 
 import av
 from av.video.reformatter import VideoReformatter
@@ -51,7 +54,11 @@ class ImageReader:
         shot1 (32, 48, 3)
     """
 
-    def __init__(self, paths, rate=None):
+    def __init__(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        rate: float | Fraction | str | None = None,
+    ) -> None:
         self._paths = sorted(map(Path, paths), key=natural)
         if not self._paths:
             raise ValueError("no image files were given")
@@ -68,17 +75,17 @@ class ImageReader:
             colour=colour,
         )
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[VideoFrame]:
         for time, path in enumerate(self._paths):
             yield VideoFrame(self._read(path)[0], time, 1, path.stem)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Nothing is held open; for the same interface as `VideoReader`."""
 
     def _read(self, path):

@@ -1,6 +1,10 @@
+import os
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import av
+from numpy.typing import ArrayLike
 
 from stablevid_tf.data.images_convert import to_uint8
 from stablevid_tf.data.video_error import VideoError
@@ -32,23 +36,30 @@ class ImageWriter:
         ['00000001.png']
     """
 
-    def __init__(self, path, overwrite=False):
+    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         self._path = Path(path)
         self._target = complete_or_absent(path, overwrite, folder=True)
         self._count = 0
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._folder = self._target.__enter__()
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
         if error is None and not self._count:
             error = ValueError(f"{self._path}: no frames were written")
             self._target.__exit__(ValueError, error, None)
             raise error
         return self._target.__exit__(kind, error, trace)
 
-    def write(self, image, time, duration=0, name=None):
+    def write(
+        self, image: ArrayLike, time: int, duration: int = 0, name: str | None = None
+    ) -> None:
         """Adds a frame.
 
         Args:

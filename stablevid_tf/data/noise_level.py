@@ -1,9 +1,10 @@
 """How noisy a picture is."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def noise_level(frame):
+def noise_level(frame: ArrayLike) -> float:
     """The standard deviation of a frame's white noise, in units of 255.
 
     The median absolute deviation of the finest diagonal Haar coefficients,

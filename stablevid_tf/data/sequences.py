@@ -12,13 +12,16 @@ Video-agnostic Stabilization of Video Super-Resolution using Recurrent Networks"
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from stablevid_tf.data.camera_path import CameraPath
 from stablevid_tf.data.synthetic_motion import window
 
 
-def still(image, frames):
+def still(image: ArrayLike, frames: int) -> Iterator[np.ndarray]:
     """One still scene: :func:`stills` with a single picture.
 
     Args:
@@ -34,7 +37,7 @@ def still(image, frames):
     return stills([image], frames)
 
 
-def stills(images, frames=2048):
+def stills(images: Iterable[ArrayLike], frames: int = 2048) -> Iterator[np.ndarray]:
     """``n`` distinct still pictures, one after another, equally long (appendix H).
 
     Frame ``t`` of ``T`` is picture ``floor(t n / T)``: one picture is a still scene,
@@ -64,7 +67,9 @@ def stills(images, frames=2048):
     return (images[t * len(images) // frames] for t in range(frames))
 
 
-def pan(image, frames, velocity, size):
+def pan(
+    image: ArrayLike, frames: int, velocity: tuple[float, float], size: int
+) -> Iterator[np.ndarray]:
     """A window that slides over a picture, back and forth (motion).
 
     Along an axis of ``length`` pixels the window's first pixel is at
@@ -109,7 +114,9 @@ def pan(image, frames, velocity, size):
     return (np.clip(window(image, place(t), size), 0, 1) for t in range(frames))
 
 
-def camera(image, frames, path, size, seed=0):
+def camera(
+    image: ArrayLike, frames: int | None, path: CameraPath, size: int, seed: int = 0
+) -> Iterator[np.ndarray]:
     """A window led over a picture as by an unsteady hand (appendix G).
 
     Frame ``t`` is seen at place ``t`` of the path, from the picture's middle; between
@@ -152,7 +159,7 @@ def camera(image, frames, path, size, seed=0):
     return (np.clip(window(image, place(at), size), 0, 1) for at in places)
 
 
-def ping_pong(clip, frames):
+def ping_pong(clip: Iterable[ArrayLike], frames: int) -> Iterator[np.ndarray]:
     """A clip played forwards and backwards for ever (the "Composit" videos).
 
     ``f1, f2, ..., fN-1, fN, fN-1, ..., f2, f1, f2, ...``
@@ -177,7 +184,13 @@ def ping_pong(clip, frames):
     return (clip[i] for i in itertools.islice(order, frames))
 
 
-def gamma(image, frames, low=0.5, high=2.0, period=100):
+def gamma(
+    image: ArrayLike,
+    frames: int,
+    low: float = 0.5,
+    high: float = 2.0,
+    period: float = 100,
+) -> Iterator[np.ndarray]:
     """A picture gradually darkened and brightened (intensity change).
 
         f(t) = image^g(t),    g(t) = low (high / low)^((1 - cos(2 pi t / period)) / 2)

@@ -3,6 +3,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -50,7 +51,14 @@ class TfdsClips(ClipDataset):
         >>> model.fit(clips, epochs=10)                          # doctest: +SKIP
     """
 
-    def __init__(self, source, split="train", data_dir=None, pairs=None, **kwargs):
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | tfds.core.DatasetBuilder,
+        split: str = "train",
+        data_dir: str | os.PathLike[str] | None = None,
+        pairs: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         self._split, self._data_dir = split, data_dir
         other = kwargs.get("degrade") or kwargs.get("motion") is not None
         if pairs and other:
@@ -91,7 +99,7 @@ class TfdsClips(ClipDataset):
                 )
         return [names[place] for place in large], [videos[place] for place in large]
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         if not self._pairs:
             return super().__getitem__(index)
         random = np.random.default_rng([self.seed, self.epoch, index])

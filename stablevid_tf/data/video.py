@@ -1,17 +1,24 @@
 """Video in and out: a file, a folder of images, or a pattern of image names."""
 
 import glob
+import os
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
 from stablevid_tf.data.images_reader import IMAGE_SUFFIXES, ImageReader
 from stablevid_tf.data.images_writer import ImageWriter
 from stablevid_tf.data.video_error import VideoError
+from stablevid_tf.data.video_info import VideoInfo
 from stablevid_tf.data.video_reader import VideoReader
 from stablevid_tf.data.video_writer import VideoWriter
 
 
-def open_video(source, rate=None, allow_damaged=False):
+def open_video(
+    source: str | os.PathLike[str],
+    rate: float | Fraction | str | None = None,
+    allow_damaged: bool = False,
+) -> VideoReader | ImageReader:
     """Opens a video for reading, whatever form it has.
 
     Args:
@@ -69,7 +76,13 @@ def open_video(source, rate=None, allow_damaged=False):
     return VideoReader(path, allow_damaged)
 
 
-def create_video(target, info, crf=None, lossless=False, overwrite=False):
+def create_video(
+    target: str | os.PathLike[str],
+    info: VideoInfo,
+    crf: int | None = None,
+    lossless: bool = False,
+    overwrite: bool = False,
+) -> VideoWriter | ImageWriter:
     """Opens a video for writing: a file by its suffix, or a folder of PNG files.
 
     Args:

@@ -41,7 +41,7 @@ class VideoColour(NamedTuple):
     transfer: int = UNSPECIFIED
 
     @property
-    def is_hdr(self):
+    def is_hdr(self) -> bool:
         """Whether the transfer curve is PQ or HLG."""
         return self.transfer in (16, 18)
 

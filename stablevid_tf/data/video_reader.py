@@ -1,6 +1,9 @@
+import os
 import warnings
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Self
 
 import av
 from av.video.reformatter import VideoReformatter
@@ -43,7 +46,9 @@ class VideoReader:
         True
     """
 
-    def __init__(self, path, allow_damaged=False):
+    def __init__(
+        self, path: str | os.PathLike[str], allow_damaged: bool = False
+    ) -> None:
         self._path = Path(path).absolute()
         self._allow_damaged = allow_damaged
         self._reformatter = VideoReformatter()
@@ -58,13 +63,13 @@ class VideoReader:
                 raise VideoError(f"{path}: holds no frame that can be decoded")
             self._matrix = display_matrix(self._first)
             self._colour = colour_of(self._first)
-            self.info = self._describe()
+            self.info: VideoInfo = self._describe()
             self._warn_of_losses()
         except BaseException:
             self.close()
             raise
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[VideoFrame]:
         info, frame = self.info, self._first
         if frame is None:
             raise VideoError(f"{self._path}: already read; open it again")
@@ -86,13 +91,13 @@ class VideoReader:
             yield VideoFrame(upright(image, self._matrix), time, frame.duration or 0)
             frame = next(self._decoded, None)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Lets go of the file."""
         self._container.close()
 

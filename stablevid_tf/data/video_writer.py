@@ -1,14 +1,18 @@
 import contextlib
+import os
 import warnings
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, Self
 
 import av
 from av.video.reformatter import VideoReformatter
+from numpy.typing import ArrayLike
 
 from stablevid_tf.data.images_convert import to_uint8
 from stablevid_tf.data.video_colour import from_rgb, tag
 from stablevid_tf.data.video_error import VideoError
+from stablevid_tf.data.video_info import VideoInfo
 from stablevid_tf.data.video_sound import VideoSound
 from stablevid_tf.data.video_target import complete_or_absent
 
@@ -57,7 +61,14 @@ class VideoWriter:
         [0, 1, 2, 3, 4]
     """
 
-    def __init__(self, path, info, crf=None, lossless=False, overwrite=False):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        info: VideoInfo,
+        crf: int | None = None,
+        lossless: bool = False,
+        overwrite: bool = False,
+    ) -> None:
         self._path, self._info = Path(path), info
         suffix = self._path.suffix.lower()
         if suffix not in VIDEO_SUFFIXES:
@@ -74,15 +85,17 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._count, self._last_time = 0, None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._temporary = self._stack.enter_context(self._target)
         self._stack.push(self._close)
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> bool | None:
         return self._stack.__exit__(*exception)
 
-    def write(self, image, time, duration=0, name=None):
+    def write(
+        self, image: ArrayLike, time: int, duration: int = 0, name: str | None = None
+    ) -> None:
         """Adds a frame.
 
         Args:

@@ -1,4 +1,6 @@
 import dataclasses
+import os
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +26,7 @@ class Certificate:
         contraction: the factor per frame by which a difference between two states
             shrinks in the long run: the largest loop gain, the spectral radius of
             `matrix`. 0 without feedback; None if nothing is proved.
-        loops: a tuple of `diagnostics.loop_bound.LoopBound`.
+        loops: a tuple of `diagnostics.LoopBound`.
         matrix: G, one row and one column per loop; None without loops, or if the cell
             does not declare how one loop feeds the next.
         norm: `"spectral"`, or `"infinity"` if a loop contains a warp.
@@ -40,15 +42,15 @@ class Certificate:
     norm: str = "spectral"
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """`"certified"` or `"not certified"`."""
         return "certified" if self.certified else "not certified"
 
-    def summary(self):
+    def summary(self) -> str:
         """The verdict and its reason, in one or two sentences."""
         return f"{self.model}: {self.verdict}. {self.reason}"
 
-    def plot(self, path):
+    def plot(self, path: str | os.PathLike[str]) -> None:
         """Write a PNG with the gain of each loop and the limit of 1."""
         from matplotlib.figure import Figure
 
@@ -77,7 +79,7 @@ class Certificate:
         figure.savefig(path, dpi=150)
 
 
-def certify(model):
+def certify(model: Any) -> Certificate:
     """Try to prove that a recurrent model forgets its past, for every frame size.
 
     Two copies of the model see the same frames and start from different states. Let

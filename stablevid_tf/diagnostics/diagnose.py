@@ -1,7 +1,10 @@
 import itertools
 import os
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from stablevid_tf.data import open_video, sequences
 from stablevid_tf.data.dead_leaves import dead_leaves
@@ -20,16 +23,16 @@ _ORDINARY = 100
 
 
 def diagnose(
-    model,
-    frames=None,
-    sigma=None,
-    length=2000,
-    tau=40,
-    size=64,
-    iterations=500,
-    seed=0,
-    progress=False,
-):
+    model: Any,
+    frames: str | os.PathLike[str] | Iterable[ArrayLike] | None = None,
+    sigma: float | None = None,
+    length: int = 2000,
+    tau: int = 40,
+    size: int = 64,
+    iterations: int = 500,
+    seed: int = 0,
+    progress: bool = False,
+) -> Diagnosis:
     """Run every test on a recurrent model and give one verdict.
 
     The tests are: temporal receptive field (the search for an input that makes the
@@ -62,7 +65,7 @@ def diagnose(
         progress: whether to show progress bars.
 
     Returns:
-        `diagnostics.diagnosis.Diagnosis`, with `.verdict`, `.summary()` and
+        `diagnostics.Diagnosis`, with `.verdict`, `.summary()` and
         `.save(folder)`, which writes the report.
 
     Raises:

@@ -1,7 +1,15 @@
 import dataclasses
+import os
 from pathlib import Path
+from typing import Any
 
+from stablevid_tf.diagnostics.certify import Certificate
+from stablevid_tf.diagnostics.long_run_result import LongRunResult
+from stablevid_tf.diagnostics.lyapunov import LyapunovResult
+from stablevid_tf.diagnostics.receptive_field_result import ReceptiveFieldResult
+from stablevid_tf.diagnostics.recovery import RecoveryResult
 from stablevid_tf.diagnostics.report import page
+from stablevid_tf.diagnostics.spectra import Spectra
 
 _PARTS = {
     "field": "Temporal receptive field",
@@ -25,16 +33,16 @@ class Diagnosis:
     """
 
     name: str
-    field: object
-    recovery: object
-    long_run: object
-    lyapunov: object
-    certificate: object
-    spectra: object
-    settings: dict
+    field: ReceptiveFieldResult | str
+    recovery: RecoveryResult | str
+    long_run: LongRunResult | str
+    lyapunov: LyapunovResult | str
+    certificate: Certificate | str
+    spectra: Spectra | str
+    settings: dict[str, Any]
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """The overall verdict: one of those that `diagnose` lists."""
         unprovoked = _verdict(self.long_run)
         if unprovoked in ("diverges", "drifts"):
@@ -44,7 +52,7 @@ class Diagnosis:
         return "stable" if unprovoked == "stable" else "unknown"
 
     @property
-    def reason(self):
+    def reason(self) -> str:
         """One or two sentences: what decided the verdict, and what to do."""
         proved = _verdict(self.certificate) == "certified"
         if self.verdict == "stable":
@@ -84,11 +92,11 @@ class Diagnosis:
             return f"; it recovers within {self.recovery.frames_needed} frames"
         return "; it does not recover"
 
-    def parts(self):
+    def parts(self) -> list[tuple[str, Any]]:
         """`(title, result or reason)` of every test, in the order of the report."""
         return [(title, getattr(self, name)) for name, title in _PARTS.items()]
 
-    def summary(self):
+    def summary(self) -> str:
         """The verdict and its reason, then one line for each test."""
         lines = [f"{self.name}: {self.verdict}. {self.reason}"]
         for title, part in self.parts():
@@ -96,7 +104,7 @@ class Diagnosis:
             lines.append(f"{title}: {said}")
         return "\n".join(lines)
 
-    def save(self, folder):
+    def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `report.html`, which needs no other file, and its pictures as PNG.
 
         Args:

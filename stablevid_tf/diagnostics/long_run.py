@@ -1,12 +1,16 @@
 import collections
 import os
 import zlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tqdm
 from keras import ops
+from numpy.typing import ArrayLike
 
 from stablevid_tf.data import open_video
+from stablevid_tf.diagnostics.long_run_result import LongRunResult
 from stablevid_tf.diagnostics.long_run_state import LongRunState
 from stablevid_tf.diagnostics.noisy import noisy
 from stablevid_tf.diagnostics.subject import Subject
@@ -19,15 +23,15 @@ _LIMIT = 4.0
 
 
 def long_run(
-    model,
-    frames,
-    reference=None,
-    sigma=None,
-    drop=None,
-    seed=0,
-    checkpoint=None,
-    progress=False,
-):
+    model: Any,
+    frames: str | os.PathLike[str] | Iterable[ArrayLike],
+    reference: str | os.PathLike[str] | Iterable[ArrayLike] | None = None,
+    sigma: float | None = None,
+    drop: float | None = None,
+    seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> LongRunResult:
     """Run a model over a long video and test whether it diverges or drifts.
 
     Both are judged on the raw output, before any clipping.
@@ -82,7 +86,7 @@ def long_run(
         progress: whether to show a progress bar.
 
     Returns:
-        `diagnostics.long_run_result.LongRunResult`.
+        `diagnostics.LongRunResult`.
 
     Raises:
         ValueError: the model is not recurrent; fewer than 50 frames; frames or

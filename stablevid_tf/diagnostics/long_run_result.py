@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class LongRunResult:
     drop: float
 
     @property
-    def deciles(self):
+    def deciles(self) -> tuple[float, float]:
         """1st and 9th decile of the onsets, in frames; infinite without onsets."""
         if not len(self.onsets):
             return float("inf"), float("inf")
@@ -67,7 +68,7 @@ class LongRunResult:
         return float(first), float(ninth)
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """ "diverges", "drifts" or "stable": that of the worst sequence."""
         if len(self.onsets):
             return "diverges"
@@ -80,7 +81,7 @@ class LongRunResult:
     def _grown(self):
         return np.median(self.growth[-_LAST:], axis=0)
 
-    def summary(self):
+    def summary(self) -> str:
         """The verdict, its rule and its numbers, in plain sentences."""
         ran = f"{self.name} over {self.frames:,} frames"
         if self.psnr.shape[1] > 1:
@@ -140,7 +141,7 @@ class LongRunResult:
             "saturation decide."
         )
 
-    def plot(self, path):
+    def plot(self, path: str | os.PathLike[str]) -> None:
         """Write a PNG of the PSNR over the frames, with the divergences marked."""
         from matplotlib.figure import Figure
 

@@ -1,8 +1,12 @@
 import dataclasses
+import os
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from stablevid_tf import backend
 from stablevid_tf.diagnostics.subject import Subject
@@ -28,13 +32,13 @@ class LyapunovResult:
     burn_in: int
 
     @property
-    def rate(self):
+    def rate(self) -> float:
         """Mean over the counted frames with a finite state, per frame."""
         counted = self._counted()
         return float(counted.mean()) if len(counted) else float("nan")
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """ "contracts" or "expands" if both halves of the frames agree, otherwise
         "undecided"."""
         if np.isnan(self.per_frame).any():
@@ -48,7 +52,7 @@ class LyapunovResult:
         counted = self.per_frame[self.burn_in :]
         return counted[~np.isnan(counted)]
 
-    def summary(self):
+    def summary(self) -> str:
         """The verdict, its rule and its numbers, in plain sentences."""
         if np.isnan(self.per_frame).any():
             at = int(np.isnan(self.per_frame).argmax())
@@ -66,7 +70,7 @@ class LyapunovResult:
             "must agree on the sign)."
         )
 
-    def plot(self, path):
+    def plot(self, path: str | os.PathLike[str]) -> None:
         """Write a PNG of the logarithm of the perturbation's size over the frames."""
         from matplotlib.figure import Figure
 
@@ -91,7 +95,7 @@ class LyapunovResult:
         figure.savefig(path, dpi=150)
 
 
-def lyapunov(model, frames, seed=0):
+def lyapunov(model: Any, frames: Iterable[ArrayLike], seed: int = 0) -> LyapunovResult:
     """Measure the rate at which a small perturbation of the state grows on a video.
 
     With `h(t) = phi(h(t-1), x(t))` and `D(t)` its derivative with respect to `h(t-1)`:

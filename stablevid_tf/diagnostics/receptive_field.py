@@ -1,6 +1,8 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,17 +28,17 @@ _SEVERITY = ("stable", "undecided", "diverges")
 
 
 def temporal_receptive_field(
-    model,
-    tau=40,
-    size=64,
-    iterations=500,
-    channel=None,
-    restarts=1,
-    rate=0.05,
-    early_stop=True,
-    seed=0,
-    progress=False,
-):
+    model: Any,
+    tau: int = 40,
+    size: int = 64,
+    iterations: int = 500,
+    channel: int | Iterable[int] | None = None,
+    restarts: int = 1,
+    rate: float = 0.05,
+    early_stop: bool = True,
+    seed: int = 0,
+    progress: bool = False,
+) -> ReceptiveFieldResult:
     """Search for an input that makes a model diverge, and measure its memory.
 
     Given the frames `X = (x(-tau) .. x(tau))`, a zero state before them, the outputs
@@ -90,7 +92,7 @@ def temporal_receptive_field(
         progress: whether to show a progress bar.
 
     Returns:
-        `diagnostics.receptive_field_result.ReceptiveFieldResult`.
+        `diagnostics.ReceptiveFieldResult`.
 
     Raises:
         ValueError: the model is not recurrent; an argument is out of range.

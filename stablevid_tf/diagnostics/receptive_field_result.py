@@ -1,4 +1,6 @@
 import dataclasses
+import os
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +42,7 @@ class ReceptiveFieldResult:
     name: str
     inputs: np.ndarray
     outputs: np.ndarray
-    state: object
+    state: Any
     objective: np.ndarray
     influence: np.ndarray
     disturbance: np.ndarray
@@ -48,25 +50,25 @@ class ReceptiveFieldResult:
     usual_output: float
     usual_state: float
     overflow: bool = False
-    verdicts: tuple = ()
+    verdicts: tuple[str, ...] = ()
 
     @property
-    def tau(self):
+    def tau(self) -> int:
         """Frames before and after the centre."""
         return len(self.inputs) // 2
 
     @property
-    def iterations(self):
+    def iterations(self) -> int:
         """Number of iterations that were made."""
         return len(self.objective)
 
     @property
-    def output_sizes(self):
+    def output_sizes(self) -> np.ndarray:
         """[2 tau + 1], the largest absolute value of each output."""
         return np.abs(self.outputs).max(axis=(1, 2, 3))
 
     @property
-    def window(self):
+    def window(self) -> int:
         """The field's length in frames: from the first to the last frame with at least
         1 % of the largest influence; 0 if no frame has any."""
         if not self.influence.any():
@@ -75,13 +77,13 @@ class ReceptiveFieldResult:
         return int(strong[-1] - strong[0]) + 1
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """ "stable", "diverges" or "undecided"."""
         if self._diverges():
             return "diverges"
         return "stable" if self._dies_out(quarters=1) else "undecided"
 
-    def certain(self, settling):
+    def certain(self, settling: int) -> bool:
         """Whether a longer search can no longer change the verdict.
 
         Args:
@@ -125,7 +127,7 @@ class ReceptiveFieldResult:
             and in_range
         )
 
-    def summary(self):
+    def summary(self) -> str:
         """The verdict, its rule and its numbers, in plain sentences."""
         text = f"{self.name}: {self.verdict}, after {self.iterations} iterations."
         if len(self.verdicts) > 1:
@@ -177,7 +179,7 @@ class ReceptiveFieldResult:
             "disturbance (at most 1 % would be stable). Try a larger tau."
         )
 
-    def plot(self, path):
+    def plot(self, path: str | os.PathLike[str]) -> None:
         """Write figure 3 of the paper as a PNG: `X` above, `Y` below, both clipped.
 
         It shows every fifth frame (of 81), with its offset from the centre above and

@@ -1,11 +1,16 @@
 import collections
 import dataclasses
+import os
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from stablevid_tf import backend
+from stablevid_tf.diagnostics.receptive_field_result import ReceptiveFieldResult
 from stablevid_tf.diagnostics.subject import Subject
 from stablevid_tf.models.flushed import flushed
 
@@ -33,7 +38,7 @@ class RecoveryResult:
     tolerance: float
 
     @property
-    def frames_needed(self):
+    def frames_needed(self) -> int | None:
         """The first frame from which on all frames are good; None if there is none."""
         # A comparison with NaN is false: such a frame is not good.
         good = (self.psnr >= self._wanted()) & (self.psnr >= 0)
@@ -47,16 +52,16 @@ class RecoveryResult:
         return self.psnr_from_zero - self.tolerance
 
     @property
-    def recovered(self):
+    def recovered(self) -> bool:
         """Whether the model recovered, for at least the last tenth of the frames."""
         return self.frames_needed is not None
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """ "recovers" or "does not recover"."""
         return "recovers" if self.recovered else "does not recover"
 
-    def summary(self):
+    def summary(self) -> str:
         """The verdict, its rule and its numbers, in plain sentences."""
         if self.psnr_from_zero is None:
             rule = (
@@ -81,7 +86,7 @@ class RecoveryResult:
             f"{first:.2f} dB on the first frame and {last:.2f} dB on the last."
         )
 
-    def plot(self, path):
+    def plot(self, path: str | os.PathLike[str]) -> None:
         """Write a PNG of the PSNR per frame, from either state."""
         from matplotlib.figure import Figure
 
@@ -105,7 +110,13 @@ class RecoveryResult:
         figure.savefig(path, dpi=150)
 
 
-def recovery(model, field, frames, reference=None, tolerance=0.1):
+def recovery(
+    model: Any,
+    field: ReceptiveFieldResult,
+    frames: Iterable[ArrayLike],
+    reference: Iterable[ArrayLike] | None = None,
+    tolerance: float = 0.1,
+) -> RecoveryResult:
     """Test whether a model recovers, on ordinary video, from harmful input.
 
     The model starts from the state that the temporal receptive field left (the input

@@ -48,7 +48,7 @@ def page(diagnosis, pictures):
     """The text of the HTML page.
 
     Args:
-        diagnosis: a `diagnostics.diagnosis.Diagnosis`.
+        diagnosis: a `diagnostics.Diagnosis`.
         pictures: `{title of a test: PNG bytes}`.
     """
     rows, sections = [], []

@@ -1,4 +1,6 @@
 import dataclasses
+import os
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +24,7 @@ class Spectra:
 
     Attributes:
         model: the model's name.
-        layers: a tuple of
-            `diagnostics.layer_spectrum.LayerSpectrum`.
+        layers: a tuple of `diagnostics.LayerSpectrum`.
         skipped: `((name, reason), ...)` of the convolutions that are unsupported.
     """
 
@@ -32,12 +33,12 @@ class Spectra:
     skipped: tuple[tuple[str, str], ...] = ()
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """The range of the spectral norms, as text."""
         norms = [layer.norm for layer in self.layers]
         return f"norms {min(norms):.2f} to {max(norms):.2f}"
 
-    def summary(self):
+    def summary(self) -> str:
         """The numbers, and what follows from them."""
         ranks = [layer.stable_rank for layer in self.layers]
         skipped = f" ({len(self.skipped)} skipped)" if self.skipped else ""
@@ -48,7 +49,7 @@ class Spectra:
             "stable; the gains of its feedback loops may (see the certificate)."
         )
 
-    def average(self):
+    def average(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Index from 0 to 1, mean and standard deviation over the layers.
 
         Layers differ in their number of singular values, so the index of each spectrum
@@ -61,7 +62,7 @@ class Spectra:
         ]
         return at, np.mean(curves, axis=0), np.std(curves, axis=0)
 
-    def plot(self, path):
+    def plot(self, path: str | os.PathLike[str]) -> None:
         """Write the average spectrum as a PNG, as in tables 2 and 3 of the paper."""
         from matplotlib.figure import Figure
 
@@ -83,7 +84,7 @@ class Spectra:
         figure.savefig(path, dpi=150)
 
 
-def spectra(model, size=32):
+def spectra(model: Any, size: int = 32) -> Spectra:
     """Compute the singular values of every convolution of a model.
 
     The values are exact on periodic maps, by Fourier transform, as in the paper

@@ -1,6 +1,9 @@
 import collections
+import os
 import sys
 import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -8,8 +11,10 @@ import tqdm
 from stablevid_tf import metrics
 from stablevid_tf.evaluation.clips import find_clips, pairs
 from stablevid_tf.evaluation.evaluation_result import EvaluationResult, mean_of
+from stablevid_tf.evaluation.protocol import Protocol
 from stablevid_tf.evaluation.protocols import PROTOCOLS
 from stablevid_tf.streaming import restore
+from stablevid_tf.streaming.strategies import Strategy
 
 #: What can be measured besides a protocol's own measures.
 ALSO = ("lpips", "tof", "warping_error")
@@ -17,20 +22,20 @@ _TEMPORAL = ("tof", "warping_error")
 
 
 def evaluate(
-    model,
-    source,
-    protocol,
-    truth=None,
+    model: Any,
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    protocol: str | Protocol,
+    truth: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     *,
-    also=(),
-    lpips_weights=None,
-    seed=0,
-    strategy=None,
-    tile=None,
-    name=None,
-    profiles=False,
-    report=None,
-):
+    also: Collection[str] = (),
+    lpips_weights: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    strategy: str | Strategy | None = None,
+    tile: int | None = None,
+    name: str | None = None,
+    profiles: bool = False,
+    report: Callable[[dict[str, Any]], object] | None = None,
+) -> EvaluationResult:
     """Measures a model on a set of clips, as a paper does.
 
     The clips run one after another, frame by frame, in memory that does not grow with

@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,19 +39,19 @@ class EvaluationResult:
 
     protocol: Protocol
     name: str
-    rows: list
-    curves: dict
-    profiles: dict
-    left_out: list
+    rows: list[dict[str, Any]]
+    curves: dict[str, dict[str, list[float]]]
+    profiles: dict[str, np.ndarray]
+    left_out: list[str]
     given: bool = False
 
     @property
-    def mean(self):
+    def mean(self) -> dict[str, float]:
         """Each measure's mean over clips; see `mean_of` for missing values."""
         measures = [key for key in self.rows[0] if key not in ("clip", "frames")]
         return {key: mean_of(key, [row[key] for row in self.rows]) for key in measures}
 
-    def table(self):
+    def table(self) -> str:
         """A Markdown table with a header and one row."""
         head = ["protocol", "model", "clips", *self.mean]
         count = str(len(self.rows))
@@ -61,7 +62,7 @@ class EvaluationResult:
         lines = [head, ["---"] * len(head), row]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
-    def save(self, folder):
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Writes `results.csv` and the pictures.
 
         Args:
@@ -92,7 +93,7 @@ class EvaluationResult:
             save_picture(profile, paths[-1])
         return paths
 
-    def plot(self, metric, path):
+    def plot(self, metric: str, path: str | os.PathLike[str]) -> None:
         """Writes a PNG of one metric of every frame of every clip, and their mean.
 
         The mean ends with the shortest clip.

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Protocol:
     source: str
     task: str
     degradation: str
-    settings: dict
+    settings: dict[str, Any]
     scale: int
-    measures: tuple
+    measures: tuple[tuple[str, int | str], ...]
     y: bool = False
     crop: int = 0
     frames: int | None = None
@@ -51,11 +52,11 @@ class Protocol:
     open: str = ""
 
     @property
-    def columns(self):
+    def columns(self) -> tuple[str, ...]:
         """The column name of each measure."""
         return tuple(self.column(*measure) for measure in self.measures)
 
-    def column(self, metric, frame):
+    def column(self, metric: str, frame: int | str) -> str:
         """The column name of one measure."""
         colour = {"psnr": self._colour, "ssim": self._colour, "lpips": "_rgb"}
         at = frame if frame == "mean" else f"frame{frame}"
@@ -65,7 +66,7 @@ class Protocol:
     def _colour(self):
         return "_y" if self.y else "_rgb"
 
-    def describe(self, given=False):
+    def describe(self, given: bool = False) -> str:
         """The protocol in a few sentences.
 
         Args:

@@ -5,6 +5,7 @@ can be compared with published numbers; scikit-image has no Farneback.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # TecoGAN's: pyramid scale and levels, window, iterations, neighbourhood, its sigma.
 _FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)
@@ -37,7 +38,7 @@ def optical_flow(first, second):
     )
 
 
-def tof(a, b, crop=None):
+def tof(a: ArrayLike, b: ArrayLike, crop: int | None = None) -> np.ndarray:
     """How far the motion of two clips differs, in pixels a frame (tOF).
 
         tOF(t) = mean_p |flow(a_(t-1), a_t)(p) - flow(b_(t-1), b_t)(p)|
@@ -69,7 +70,7 @@ def tof(a, b, crop=None):
     return _per_pair(a, b, lambda *frames: _tof(*frames)[height, width].mean())
 
 
-def warping_error(truth, restored):
+def warping_error(truth: ArrayLike, restored: ArrayLike) -> np.ndarray:
     """How far a restored clip flickers along the motion of the true one.
 
         E(t) = mean_p (y_t(p) - y_(t+1)(p + w(p)))^2,    w = flow(x_t, x_(t+1))

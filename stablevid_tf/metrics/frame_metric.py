@@ -1,5 +1,7 @@
 """A metric over clips: which frames it looks at, and their mean."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -17,7 +19,15 @@ class FrameMetric(keras.metrics.Mean):
         name: default says what is measured, e.g. ``psnr_last_y``.
     """
 
-    def __init__(self, frames="mean", y=False, crop=0, clip=True, name=None, **kwargs):
+    def __init__(
+        self,
+        frames: str = "mean",
+        y: bool = False,
+        crop: int = 0,
+        clip: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         if frames not in _FRAMES:
             raise ValueError(
                 f"frames must be one of {sorted(_FRAMES)}. Received: {frames!r}"
@@ -29,11 +39,11 @@ class FrameMetric(keras.metrics.Mean):
         self.crop = crop
         self.clip = clip
 
-    def measure(self, a, b):
+    def measure(self, a: Any, b: Any) -> Any:
         """The function of two clips [B, T, H, W, C], one value per frame."""
         raise NotImplementedError
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         chosen = _FRAMES[self.frames]
         truth = ops.cast(y_true, "float32")[:, chosen]
         restored = ops.cast(y_pred, "float32")[:, chosen]
@@ -41,7 +51,7 @@ class FrameMetric(keras.metrics.Mean):
             restored = ops.clip(restored, 0.0, 1.0)
         return super().update_state(self.measure(truth, restored), sample_weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "frames": self.frames,
             "y": self.y,

@@ -1,7 +1,10 @@
 """PSNR and SSIM as functions of arrays [..., H, W, C]."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 # Luma of BT.601 in studio range, for RGB in [0, 1], divided by 255: MATLAB's
 # rgb2ycbcr, as the super-resolution literature measures.
@@ -46,7 +49,7 @@ def _luma(x):
     return ops.matmul(x, ops.cast(np.array(_LUMA)[:, None], x.dtype))
 
 
-def psnr(a, b, y=False, crop=0):
+def psnr(a: ArrayLike, b: ArrayLike, y: bool = False, crop: int = 0) -> Any:
     """Peak signal-to-noise ratio, ``-10 log10 mean (a - b)^2``, in dB.
 
     Args:
@@ -70,7 +73,7 @@ def psnr(a, b, y=False, crop=0):
     return -10.0 * ops.log10(ops.mean(difference**2, axis=(-3, -2, -1)))
 
 
-def ssim(a, b, y=False, crop=0):
+def ssim(a: ArrayLike, b: ArrayLike, y: bool = False, crop: int = 0) -> Any:
     """Structural similarity (Wang et al., 2004): Gaussian window, sigma 1.5, 11 pixels.
 
     With population covariance (``use_sample_covariance=False``), as scikit-image has

@@ -1,7 +1,11 @@
 """LPIPS: the distance of two pictures as a network sees them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from stablevid_tf.metrics.functions import prepare
 
@@ -14,7 +18,7 @@ _LAYERS = ((4, 2, False), (1, 2, True), (1, 1, True), (1, 1, False), (1, 1, Fals
 SMALLEST = 31
 
 
-def lpips(a, b, weights, crop=0):
+def lpips(a: ArrayLike, b: ArrayLike, weights: Mapping[str, Any], crop: int = 0) -> Any:
     """Learned perceptual image patch similarity, version 0.1, on AlexNet.
 
         d = sum_l mean_ij w_l . (f_l(a) - f_l(b))^2

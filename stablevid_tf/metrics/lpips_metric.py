@@ -1,4 +1,9 @@
+import os
+from collections.abc import Mapping
+from typing import Any
+
 import keras
+from numpy.typing import ArrayLike
 
 from stablevid_tf.metrics.frame_metric import FrameMetric
 from stablevid_tf.metrics.lpips import lpips
@@ -22,17 +27,24 @@ class LPIPS(FrameMetric):
         'lpips_last'
     """
 
-    def __init__(self, weights, sha256=None, frames="mean", crop=0, **kwargs):
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] | Mapping[str, ArrayLike],
+        sha256: str | None = None,
+        frames: str = "mean",
+        crop: int = 0,
+        **kwargs: Any,
+    ) -> None:
         if kwargs.pop("y", False):
             raise ValueError("LPIPS is measured in RGB: leave y out")
         super().__init__(frames=frames, crop=crop, **kwargs)
         self._arrays = lpips_weights(weights, sha256)
         self._source, self._sha256 = weights, sha256
 
-    def measure(self, a, b):
+    def measure(self, a: Any, b: Any) -> Any:
         return lpips(a, b, self._arrays, crop=self.crop)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         if not isinstance(self._source, str):
             raise ValueError(
                 "An LPIPS that was given arrays cannot be saved: give it a file's name"

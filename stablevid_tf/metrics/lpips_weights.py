@@ -1,9 +1,12 @@
 """The weights of LPIPS, which others made: found, checked, never shipped."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from stablevid_tf import hub
 
@@ -27,7 +30,9 @@ _HOW = (
 )
 
 
-def lpips_weights(source, sha256=None):
+def lpips_weights(
+    source: str | os.PathLike[str] | Mapping[str, ArrayLike], sha256: str | None = None
+) -> dict[str, Any]:
     """The weights for :func:`stablevid_tf.metrics.lpips`, from where they are.
 
     They are not part of this package. The arrays have the names and shapes of the

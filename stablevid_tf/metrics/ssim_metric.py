@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 from stablevid_tf.metrics.frame_metric import FrameMetric
@@ -16,5 +18,5 @@ class SSIM(FrameMetric):
         'ssim_last_y'
     """
 
-    def measure(self, a, b):
+    def measure(self, a: Any, b: Any) -> Any:
         return ssim(a, b, y=self.y, crop=self.crop)

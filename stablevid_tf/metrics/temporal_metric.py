@@ -1,5 +1,7 @@
 """A metric over pairs of frames that follow one another."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -18,15 +20,17 @@ class TemporalMetric(keras.metrics.Mean):
         name: default says what is measured.
     """
 
-    def __init__(self, clip=True, name=None, **kwargs):
+    def __init__(
+        self, clip: bool = True, name: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.clip = clip
 
-    def measure(self, a, b):
+    def measure(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """The function of two NumPy clips [B, T, H, W, C], one value per pair."""
         raise NotImplementedError
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         truth, restored = (ops.cast(x, "float32") for x in (y_true, y_pred))
         if self.clip:
             restored = ops.clip(restored, 0.0, 1.0)
@@ -43,5 +47,5 @@ class TemporalMetric(keras.metrics.Mean):
         sums = np.where(known, values, 0).sum(1)
         return np.stack([sums / np.maximum(known.sum(1), 1), known.any(1)])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"clip": self.clip}

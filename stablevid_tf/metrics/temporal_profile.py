@@ -1,7 +1,14 @@
+import os
+from collections.abc import Iterable
+
 import numpy as np
 
 
-def temporal_profile(frames, row=None, path=None):
+def temporal_profile(
+    frames: Iterable[np.ndarray],
+    row: int | None = None,
+    path: str | os.PathLike[str] | None = None,
+) -> np.ndarray:
     """One row of every frame, one under another: what flickers shows as stripes.
 
         P(t, x) = y_t(row, x)

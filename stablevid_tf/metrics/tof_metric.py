@@ -1,4 +1,7 @@
+from typing import Any
+
 import keras
+import numpy as np
 
 from stablevid_tf.metrics.flow import tof
 from stablevid_tf.metrics.temporal_metric import TemporalMetric
@@ -18,12 +21,14 @@ class TOF(TemporalMetric):
         'tof'
     """
 
-    def __init__(self, crop=None, name="tof", **kwargs):
+    def __init__(
+        self, crop: int | None = None, name: str = "tof", **kwargs: Any
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.crop = crop
 
-    def measure(self, a, b):
+    def measure(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return tof(a, b, self.crop)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"crop": self.crop}

@@ -1,4 +1,7 @@
+from typing import Any
+
 import keras
+import numpy as np
 
 from stablevid_tf.metrics.flow import warping_error
 from stablevid_tf.metrics.temporal_metric import TemporalMetric
@@ -16,8 +19,8 @@ class WarpingError(TemporalMetric):
         'warping_error'
     """
 
-    def __init__(self, name="warping_error", **kwargs):
+    def __init__(self, name: str = "warping_error", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def measure(self, a, b):
+    def measure(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return warping_error(a, b)

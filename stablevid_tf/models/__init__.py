@@ -10,10 +10,11 @@ from stablevid_tf.models.clip_restorer import ClipRestorer
 from stablevid_tf.models.dampened import dampened
 from stablevid_tf.models.recurrent_restorer import RecurrentRestorer
 from stablevid_tf.models.self_ensemble import self_ensemble
-from stablevid_tf.models.table import describe
+from stablevid_tf.models.table import Description, describe
 
 __all__ = [
     "ClipRestorer",
+    "Description",
     "RecurrentRestorer",
     "at_noise_level",
     "at_strength",

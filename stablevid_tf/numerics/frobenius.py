@@ -1,6 +1,8 @@
 """The Frobenius norm of a convolution's operator, counted tap by tap."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -13,7 +15,12 @@ from stablevid_tf.numerics.geometry import (
 )
 
 
-def tap_counts(kernel_shape, size, strides=1, padding="same"):
+def tap_counts(
+    kernel_shape: Sequence[int],
+    size: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: str = "same",
+) -> np.ndarray:
     """How many times each tap of a kernel acts on a map.
 
     With zero padding a tap that reaches over the border acts on fewer positions:
@@ -40,7 +47,12 @@ def tap_counts(kernel_shape, size, strides=1, padding="same"):
     return counts
 
 
-def conv_frobenius_squared(kernel, size, strides=1, padding="same"):
+def conv_frobenius_squared(
+    kernel: Any,
+    size: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: str = "same",
+) -> Any:
     """``||W||_F^2`` of the convolution with ``kernel`` on maps of side ``size``.
 
     The paper writes ``n^2 ||K||_F^2``, which holds for circular padding; this is

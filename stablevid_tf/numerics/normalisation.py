@@ -1,5 +1,8 @@
 """Stable rank normalisation: of a convolution (SRN-C) and of a matrix (SRN)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from keras import ops
 
 from stablevid_tf import backend
@@ -47,15 +50,15 @@ def check_reachable(beta, kernel_shape):
 
 
 def srnc_kernel(
-    kernel,
-    u,
-    v,
-    alpha,
-    beta=1.0,
-    strides=1,
-    padding="same",
-    decomposition="projected",
-):
+    kernel: Any,
+    u: Any,
+    v: Any,
+    alpha: float,
+    beta: float = 1.0,
+    strides: int | Sequence[int] = 1,
+    padding: str = "same",
+    decomposition: str = "projected",
+) -> Any:
     """SRN-C: the kernel with spectral norm ``alpha`` and stable rank ``beta``.
 
     Source: Tanay et al., "Diagnosing and Preventing Instabilities in Recurrent
@@ -122,7 +125,7 @@ def _root(a, c, total, target):
     return (ops.sqrt(inside + _TINY) - b) / (c + _TINY)
 
 
-def srn_kernel(kernel, u, v, alpha, beta=1.0):
+def srn_kernel(kernel: Any, u: Any, v: Any, alpha: float, beta: float = 1.0) -> Any:
     """SRN: the same for the kernel reshaped to a matrix [taps * cin, cout].
 
     Source: Sanyal et al., "Stable Rank Normalization for Improved Generalization in

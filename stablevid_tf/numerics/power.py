@@ -1,5 +1,8 @@
 """Power iteration on the operator of a convolution."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -14,7 +17,13 @@ def unit(x):
     return x / (ops.sqrt(ops.sum(x * x)) + _TINY)
 
 
-def start_vectors(kernel_shape, size, strides=1, padding="same", seed=0):
+def start_vectors(
+    kernel_shape: Sequence[int],
+    size: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: str = "same",
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Random unit maps ``u`` (output) and ``v`` (input) to start from.
 
     Returns:
@@ -31,7 +40,14 @@ def start_vectors(kernel_shape, size, strides=1, padding="same", seed=0):
     )
 
 
-def power_iteration(kernel, u, v, strides=1, padding="same", iterations=1):
+def power_iteration(
+    kernel: Any,
+    u: Any,
+    v: Any,
+    strides: int | Sequence[int] = 1,
+    padding: str = "same",
+    iterations: int = 1,
+) -> tuple[Any, Any]:
     """Leading singular maps of a convolution (paper 000, Algorithm 2, steps 2-3).
 
     ``v = K^T * u / ||K^T * u||``, ``u = K * v / ||K * v||``, repeated.

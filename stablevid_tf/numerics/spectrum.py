@@ -2,9 +2,11 @@
 
 import math
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator, svds
 from threadpoolctl import threadpool_limits
 
@@ -65,7 +67,9 @@ def _half_symbol(kernel, size):
     return symbol.reshape(-1, *symbol.shape[-2:]), weight.reshape(-1)
 
 
-def conv_singular_values(kernel, size, strides=1):
+def conv_singular_values(
+    kernel: ArrayLike, size: int | Sequence[int], strides: int | Sequence[int] = 1
+) -> np.ndarray:
     """All singular values of a convolution on a periodic map.
 
     A transposed convolution is the adjoint of the plain one with the same array
@@ -114,7 +118,11 @@ def conv_singular_values(kernel, size, strides=1):
     return np.sort(np.repeat(values, weight, axis=0).reshape(-1))[::-1]
 
 
-def conv_norm_bound(kernel, strides=1, grid=None):
+def conv_norm_bound(
+    kernel: ArrayLike,
+    strides: int | Sequence[int] = 1,
+    grid: int | Sequence[int] | None = None,
+) -> float:
     """An upper bound on the norm of a zero-padded convolution at EVERY map size.
 
     The zero-padded operator is a part of the infinite one, whose norm is
@@ -222,7 +230,12 @@ def _share(function, parts):
         return list(pool.map(function, parts))
 
 
-def conv_norm(kernel, size, strides=1, padding="same"):
+def conv_norm(
+    kernel: ArrayLike,
+    size: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: str = "same",
+) -> float:
     """Spectral norm of a convolution on maps of one size, zero padding as given.
 
     Lanczos iterations (SciPy) on the backend's convolution and its adjoint, in
@@ -262,7 +275,12 @@ def conv_norm(kernel, size, strides=1, padding="same"):
     return float(value[0])
 
 
-def stable_rank(kernel, size, strides=1, padding="same"):
+def stable_rank(
+    kernel: ArrayLike,
+    size: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: str = "same",
+) -> float:
     """Stable rank of a convolution as a fraction of full rank.
 
     ``||W||_F^2 / (||W||^2 r)`` with ``r`` the smaller side of ``W``

@@ -1,5 +1,9 @@
 import dataclasses
 import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
 
 from stablevid_tf.streaming.steps import steps
 
@@ -37,7 +41,7 @@ class Burst:
                 f"frames={self.frames!r}"
             )
 
-    def run(self, model, frames):
+    def run(self, model: Any, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yields the restored frames, see `restore`."""
         numbered = enumerate(frames)
         for _, burst in itertools.groupby(numbered, lambda n: n[0] // self.frames):

@@ -1,4 +1,8 @@
 import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
 
 from stablevid_tf.streaming.steps import steps
 from stablevid_tf.streaming.tiled import dampened_twin
@@ -37,6 +41,6 @@ class Dampen:
                 f"factor must be from 0 to 1. Received: factor={self.factor!r}"
             )
 
-    def run(self, model, frames):
+    def run(self, model: Any, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """The restored frames, an iterator; see `restore`."""
         return steps(dampened_twin(model, self.factor), frames)

@@ -2,6 +2,8 @@ import collections
 import dataclasses
 import itertools
 import operator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -107,7 +109,7 @@ class Guard:
     factor: float = 2.0
     burn_in: int = 7
     check_every: int = 500
-    events: list = dataclasses.field(
+    events: list[tuple[int, str]] = dataclasses.field(
         default_factory=list, init=False, repr=False, compare=False
     )
 
@@ -123,7 +125,7 @@ class Guard:
                     f"{name} must be 1 frame or more. Received: {name}={value!r}"
                 )
 
-    def run(self, model, frames):
+    def run(self, model: Any, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yields the restored frames, see `restore`."""
         self.events.clear()
         count = 0

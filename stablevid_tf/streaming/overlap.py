@@ -1,5 +1,9 @@
 import dataclasses
 import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
 
 from stablevid_tf.streaming.burst import Burst
 
@@ -38,7 +42,7 @@ class Overlap:
                 f"Received: frames={self.frames!r}"
             )
 
-    def run(self, model, frames):
+    def run(self, model: Any, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yields the restored frames, see `restore`."""
         half, burst = self.frames // 2, Burst(self.frames)
         early, late = itertools.tee(frames)

@@ -1,8 +1,12 @@
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from stablevid_tf.streaming.look_ahead import look_ahead as by_windows
 from stablevid_tf.streaming.steps import steps
-from stablevid_tf.streaming.strategies import strategy_of
+from stablevid_tf.streaming.strategies import Strategy, strategy_of
 from stablevid_tf.streaming.tiled import Tiled
 
 # Noise of sigma 100/255 stays within; values of 0..255 do not.
@@ -16,7 +20,15 @@ LOOK_AHEAD = 8
 OVERLAP = 16
 
 
-def restore(model, frames, strategy=None, *, look_ahead=None, tile=None, overlap=None):
+def restore(
+    model: Any,
+    frames: Iterable[ArrayLike],
+    strategy: str | Strategy | None = None,
+    *,
+    look_ahead: int | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
+) -> Iterator[np.ndarray]:
     """Restores frames one after another, in memory that does not grow.
 
     Every frame is restored, in order. For causal models the result equals the

@@ -2,8 +2,11 @@ import collections
 import contextlib
 import dataclasses
 import functools
+import os
 import sys
 import warnings
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -18,6 +21,7 @@ from stablevid_tf.streaming.look_ahead import kept_frames
 from stablevid_tf.streaming.part import check_part, part
 from stablevid_tf.streaming.ready import ready
 from stablevid_tf.streaming.restore import LOOK_AHEAD, restore
+from stablevid_tf.streaming.strategies import Strategy
 from stablevid_tf.streaming.video_noise import measured_noise
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -28,27 +32,27 @@ _TIMED = 3
 
 
 def restore_file(
-    model,
-    source,
-    target,
+    model: Any,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
     *,
-    crf=None,
-    lossless=False,
-    overwrite=False,
-    rate=None,
-    allow_damaged=False,
-    strategy=None,
-    look_ahead=None,
-    tile=None,
-    overlap=None,
-    sigma=None,
-    strength=1.0,
-    precision=None,
-    threads=None,
-    start=0.0,
-    seconds=None,
-    progress=True,
-):
+    crf: int | None = None,
+    lossless: bool = False,
+    overwrite: bool = False,
+    rate: float | Fraction | str | None = None,
+    allow_damaged: bool = False,
+    strategy: str | Strategy | None = None,
+    look_ahead: int | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
+    sigma: float | None = None,
+    strength: float = 1.0,
+    precision: str | None = None,
+    threads: int | None = None,
+    start: float = 0.0,
+    seconds: float | None = None,
+    progress: bool = True,
+) -> int:
     """Restores a video file or a folder of images into another.
 
     Every frame is restored, with its time. Sound, colour matrix and range, and pixel

@@ -5,6 +5,7 @@ from stablevid_tf.streaming.dampen import Dampen
 from stablevid_tf.streaming.guard import Guard
 from stablevid_tf.streaming.overlap import Overlap
 
+Strategy = Burst | Dampen | Guard | Overlap
 STRATEGIES = {"burst": Burst, "dampen": Dampen, "guard": Guard, "overlap": Overlap}
 
 

@@ -1,3 +1,6 @@
+import os
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -23,18 +26,18 @@ class AveragedWeights(keras.callbacks.Callback):
         >>> callback = AveragedWeights("averaged.weights.h5")
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
         self.path = path
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not self.model.optimizer.use_ema:
             raise ValueError(
                 "AveragedWeights needs an optimiser that keeps a moving average. "
                 "Received: use_ema=False. Use keras.optimizers.Adam(..., use_ema=True)"
             )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         getattr(self.model, "jax_state_sync", lambda: None)()
         optimizer, trained = self.model.optimizer, self.model.trainable_variables
         before = [ops.copy(variable) for variable in trained]

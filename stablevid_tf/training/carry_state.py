@@ -1,6 +1,9 @@
+from typing import Any
+
 import keras
 from keras import ops
 
+from stablevid_tf.cells.recurrent_video_cell import RecurrentVideoCell
 from stablevid_tf.cells.unroll import unroll
 from stablevid_tf.constraints import effective_kernels
 from stablevid_tf.layers.kernel_cache import cached_kernels
@@ -29,7 +32,13 @@ class CarryState(RecurrentRestorer):
     Example: see `TBPTT`.
     """
 
-    def __init__(self, network, batch_size, size, **kwargs):
+    def __init__(
+        self,
+        network: RecurrentRestorer | RecurrentVideoCell,
+        batch_size: int,
+        size: int,
+        **kwargs: Any,
+    ) -> None:
         network = getattr(network, "network", network)
         if not network.causal:
             raise ValueError(
@@ -59,7 +68,7 @@ class CarryState(RecurrentRestorer):
             for i, leaf in enumerate(leaves)
         ]
 
-    def taken(self, clip):
+    def taken(self, clip: Any) -> tuple[Any, list | None]:
         if not isinstance(clip, dict):
             return super().taken(clip)
         frames, first, number = clip["frames"], clip["first"], clip["number"]
@@ -78,7 +87,7 @@ class CarryState(RecurrentRestorer):
             state = {**state, "number": start["number"]}
         return frames, [state]
 
-    def call(self, frames, training=False):
+    def call(self, frames: Any, training: bool = False) -> Any:
         if not isinstance(frames, dict):
             return super().call(frames, training)
         seen, (state,) = self.taken(frames)
@@ -91,7 +100,9 @@ class CarryState(RecurrentRestorer):
                 weight.assign(ops.stop_gradient(leaf))
         return restored
 
-    def fit(self, *args, shuffle=False, **kwargs):
+    def fit(
+        self, *args: Any, shuffle: bool = False, **kwargs: Any
+    ) -> keras.callbacks.History:
         if shuffle:
             raise ValueError(
                 "The state after a batch belongs to the next batch, so batches must "
@@ -99,6 +110,6 @@ class CarryState(RecurrentRestorer):
             )
         return super().fit(*args, shuffle=False, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         sizes = {"batch_size": self.batch_size, "size": self.size}
         return super().get_config() | sizes

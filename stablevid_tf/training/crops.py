@@ -2,11 +2,15 @@
 
 import os
 import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from stablevid_tf.data.clip_dataset import ClipDataset
+from stablevid_tf.models.restorer import Restorer
 from stablevid_tf.numerics.geometry import check_size
 
 
@@ -30,16 +34,16 @@ class Crops(keras.utils.PyDataset):
 
     def __init__(
         self,
-        model,
-        videos,
-        frames=15,
-        size=64,
-        batch_size=4,
-        degrade=None,
-        flip=True,
-        seed=0,
-        **kwargs,
-    ):
+        model: Restorer,
+        videos: str | os.PathLike[str] | Iterable[np.ndarray],
+        frames: int = 15,
+        size: int = 64,
+        batch_size: int = 4,
+        degrade: Callable[[np.ndarray, np.random.Generator], ArrayLike] | None = None,
+        flip: bool = True,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for name, value in (
             ("frames", frames),
@@ -95,10 +99,16 @@ class Crops(keras.utils.PyDataset):
             )
         return fit
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += 1
 
-    def cut(self, video, random, first=0, count=None):
+    def cut(
+        self,
+        video: np.ndarray,
+        random: np.random.Generator,
+        first: int = 0,
+        count: int | None = None,
+    ) -> np.ndarray:
         """A random square of `count` frames of a video, from frame `first` on.
 
         Returns:
@@ -118,7 +128,7 @@ class Crops(keras.utils.PyDataset):
         clip = np.ascontiguousarray(clip, "float32")
         return clip / 255 if whole else clip
 
-    def seen(self, clean, random):
+    def seen(self, clean: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """The degraded frames that the model sees; checked."""
         seen = np.asarray(self.degrade(clean, random), "float32")
         side = self.size // self.model.scale
@@ -131,7 +141,7 @@ class Crops(keras.utils.PyDataset):
             )
         return seen
 
-    def play(self, index):
+    def play(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Video `index` of this epoch; it depends on (seed, epoch, index) alone.
 
         Returns:
@@ -141,7 +151,7 @@ class Crops(keras.utils.PyDataset):
         clean = self.cut(self.videos[index], random)
         return clean, self.seen(clean, random)
 
-    def margined(self, seen, first):
+    def margined(self, seen: np.ndarray, first: int) -> np.ndarray:
         """A clip from frame `first` on, with the neighbours in the model's window."""
         at = np.arange(first - self.half, first + self.frames + self.half)
         return seen[np.clip(at, 0, len(seen) - 1)]

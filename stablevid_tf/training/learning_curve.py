@@ -1,6 +1,8 @@
 import contextlib
 import csv
+import os
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -28,12 +30,14 @@ class LearningCurve(keras.callbacks.Callback):
         ... ]
     """
 
-    def __init__(self, log, path=None):
+    def __init__(
+        self, log: str | os.PathLike[str], path: str | os.PathLike[str] | None = None
+    ) -> None:
         super().__init__()
         self.log = Path(log)
         self.path = self.log.with_suffix(".png") if path is None else Path(path)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         curves = read(self.log)
         if curves:
             draw(curves, self.path)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -46,11 +48,17 @@ class Muon(keras.optimizers.Optimizer):
         >>> model.compile(Muon(3e-3), "mse")
     """
 
-    def __init__(self, learning_rate=3e-3, momentum=0.95, name="muon", **kwargs):
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 3e-3,
+        momentum: float = 0.95,
+        name: str = "muon",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.momentum = momentum
 
-    def build(self, variables):
+    def build(self, variables: list[keras.Variable]) -> None:
         if self.built:
             return
         super().build(variables)
@@ -60,7 +68,9 @@ class Muon(keras.optimizers.Optimizer):
             None if _is_hidden_kernel(v) else add(v, "square") for v in variables
         ]
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Any, variable: keras.Variable, learning_rate: Any
+    ) -> None:
         at = self._get_variable_index(variable)
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
@@ -85,7 +95,7 @@ class Muon(keras.optimizers.Optimizer):
         unbiased = ops.sqrt(square / (1 - ops.power(second, time)))
         return mean / (1 - ops.power(first, time)) / (unbiased + 1e-7)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"momentum": self.momentum}
 
 

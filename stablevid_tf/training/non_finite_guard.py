@@ -1,4 +1,5 @@
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,7 +39,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
         >>> model.fit(clips, callbacks=[NonFiniteGuard()])       # doctest: +SKIP
     """
 
-    def __init__(self, every=100, factor=0.5, limit=8):
+    def __init__(self, every: int = 100, factor: float = 0.5, limit: int = 8) -> None:
         super().__init__()
         for name, value in (("every", every), ("limit", limit)):
             if not isinstance(value, int) or value < 1:
@@ -56,11 +57,11 @@ class NonFiniteGuard(keras.callbacks.Callback):
         self.returns = 0
         self._finite = backend.compile(_all_finite)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._copy = None
         self._in_a_row = 0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
         # Not as training begins: weights may still be loaded then.
         if self._copy is None and self.model.built:
@@ -68,7 +69,9 @@ class NonFiniteGuard(keras.callbacks.Callback):
                 self.model.optimizer.build(self.model.trainable_variables)
             self._keep()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         loss = (logs or {}).get("loss", 0.0)
         getattr(self.model, "jax_state_sync", lambda: None)()
         weights = [ops.convert_to_tensor(w) for w in self.model.weights]

@@ -1,7 +1,10 @@
 import os
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from stablevid_tf.models.restorer import Restorer
 from stablevid_tf.numerics.geometry import check_size
 from stablevid_tf.training.crops import Crops, check_one_worker
 from stablevid_tf.training.state_store import StateStore
@@ -82,14 +85,14 @@ class PIBPTT(Crops):
 
     def __init__(
         self,
-        model,
-        videos,
-        reuse=16,
-        dtype=None,
-        memory=4 * 2**30,
-        folder=None,
-        **kwargs,
-    ):
+        model: Restorer,
+        videos: str | os.PathLike[str] | Iterable[np.ndarray],
+        reuse: int = 16,
+        dtype: str | None = None,
+        memory: float = 4 * 2**30,
+        folder: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(model, videos, **kwargs)
         # They would get zero states without an error.
         check_one_worker(self, "workers begin before an epoch's states are made")
@@ -116,11 +119,11 @@ class PIBPTT(Crops):
         self._forward = 0
         self._store = StateStore(memory, self.folder)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.videos) * self.reuse // self.batch_size
 
     @property
-    def cost(self):
+    def cost(self) -> dict[str, float]:
         """The cost of the last epoch's states, a dict.
 
         `states`: the number of kept states; `bytes_in_memory`, `bytes_on_disk`: the
@@ -137,15 +140,15 @@ class PIBPTT(Crops):
             "step": 1 + self._forward / trained,
         }
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         if self._prepared != self.epoch:
             self.prepare()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         super().on_epoch_end()
         self._prepared = None
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Run steps 1 and 2 for the epoch `self.epoch`, with the model's weights."""
         self.model.build()
         getattr(self.model, "jax_state_sync", lambda: None)()
@@ -222,7 +225,7 @@ class PIBPTT(Crops):
         self._forward += video_pass.run(after.max(axis=1), frames_of, number, keep)
         return len(first)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[dict[str, Any], np.ndarray]:
         firsts, order = self._drawn()
         clips = order[index * self.batch_size : (index + 1) * self.batch_size]
         ready = self._prepared == self.epoch

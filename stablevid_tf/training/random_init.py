@@ -1,5 +1,10 @@
+import os
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
+from stablevid_tf.models.restorer import Restorer
 from stablevid_tf.numerics.geometry import check_size
 from stablevid_tf.training.crops import Crops
 from stablevid_tf.training.video_pass import start_leaves
@@ -43,7 +48,14 @@ class RandomInit(Crops):
         >>> model.fit(clips, epochs=1)                           # doctest: +SKIP
     """
 
-    def __init__(self, model, videos, steps=100, deviation=0.0, **kwargs):
+    def __init__(
+        self,
+        model: Restorer,
+        videos: str | os.PathLike[str] | Iterable[np.ndarray],
+        steps: int = 100,
+        deviation: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(model, videos, **kwargs)
         check_size("steps", steps)
         if not 0 <= deviation < float("inf"):
@@ -56,10 +68,10 @@ class RandomInit(Crops):
         starts = np.array([len(v) - self.frames + 1 for v in self.videos], float)
         self._share = starts / starts.sum()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[dict[str, Any], np.ndarray]:
         random = np.random.default_rng([self.seed, self.epoch, index])
         chosen = random.choice(len(self.videos), self.batch_size, p=self._share)
         clean, seen = [], []

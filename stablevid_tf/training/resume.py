@@ -1,5 +1,7 @@
+import os
 import random
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -50,7 +52,12 @@ class Resume(keras.callbacks.Callback):
         ...           callbacks=[Resume("run", clips, every=200)])
     """
 
-    def __init__(self, folder, dataset=None, every=None):
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        dataset: Any = None,
+        every: int | None = None,
+    ) -> None:
         super().__init__()
         if every is not None and (not isinstance(every, int) or every < 1):
             raise ValueError(
@@ -62,7 +69,7 @@ class Resume(keras.callbacks.Callback):
         self.dataset = dataset
         self.every = every
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._done, self._metrics = 0, []
         if not self.model.built:
             raise ValueError(
@@ -86,7 +93,7 @@ class Resume(keras.callbacks.Callback):
                 self.dataset.prepare()
             self._load(self.step_path)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         # Keras shuffles the order of batches with Python's own generator.
         random.seed(epoch)
         self._epoch = epoch
@@ -97,16 +104,18 @@ class Resume(keras.callbacks.Callback):
             self._pass_over(self._done)
             self._done = 0
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if self.every is not None and batch + 1 - self._saved >= self.every:
             self._saved = batch + 1
             self._save(self.step_path, self._epoch, batch + 1)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._save(self.path, epoch + 1)
         self.step_path.unlink(missing_ok=True)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.model._initial_epoch = None
 
     def _pass_over(self, count):

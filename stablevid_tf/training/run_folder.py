@@ -1,3 +1,4 @@
+import argparse
 import hashlib
 import importlib.metadata
 import json
@@ -9,6 +10,7 @@ import sys
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Self
 
 import keras
 
@@ -52,7 +54,13 @@ class RunFolder:
         ['NonFiniteGuard', 'CSVLogger', 'LearningCurve', 'Resume']
     """
 
-    def __init__(self, folder, arguments=None, seed=None, script=None):
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        arguments: dict[str, Any] | argparse.Namespace | None = None,
+        seed: int | None = None,
+        script: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.path = Path(folder)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.path)
@@ -62,7 +70,9 @@ class RunFolder:
             self.close()
             raise
 
-    def callbacks(self, dataset=None, every=None):
+    def callbacks(
+        self, dataset: Any = None, every: int | None = None
+    ) -> list[keras.callbacks.Callback]:
         """The callbacks of a run, in the order that they need.
 
         They are `NonFiniteGuard`, Keras' `CSVLogger` (`log.csv`), `LearningCurve`
@@ -79,16 +89,16 @@ class RunFolder:
             Resume(self.path, dataset, every),
         ]
 
-    def close(self):
+    def close(self) -> None:
         """Release the folder for other runs."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _record(self, arguments, seed, script):

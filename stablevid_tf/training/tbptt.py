@@ -1,5 +1,10 @@
+import os
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
+from stablevid_tf.models.restorer import Restorer
 from stablevid_tf.training.crops import Crops, check_one_worker
 
 
@@ -42,7 +47,12 @@ class TBPTT(Crops):
         >>> trainer.fit(clips, epochs=1)                         # doctest: +SKIP
     """
 
-    def __init__(self, model, videos, **kwargs):
+    def __init__(
+        self,
+        model: Restorer,
+        videos: str | os.PathLike[str] | Iterable[np.ndarray],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(model, videos, **kwargs)
         check_one_worker(self, "a slot keeps its video from batch to batch")
         self._clips = sum(len(v) // self.frames for v in self.videos)
@@ -54,7 +64,7 @@ class TBPTT(Crops):
             )
         self._playing = {}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._clips // self.batch_size
 
     def _places(self):
@@ -68,7 +78,7 @@ class TBPTT(Crops):
             for i in range(len(self.videos[v]) // self.frames)
         ]
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         places = self._places()
         clean, seen, numbers = [], [], []
         for slot in range(self.batch_size):

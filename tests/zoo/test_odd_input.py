@@ -18,6 +18,8 @@ from stablevid_tf.data.dead_leaves import dead_leaves
 from stablevid_tf.data.sequences import pan
 
 HALF = 0.5 / 255
+# Of every clip: a graph of the network is made for each size, which takes seconds.
+HEIGHT, WIDTH = 64, 96
 
 
 @pytest.fixture(scope="module", params=["denoise_realtime"])
@@ -30,8 +32,11 @@ def noisy(clip, sigma, seed=0):
     return clip + noise * np.float32(sigma / 255)
 
 
-def moving(image, frames, velocity, size):
-    return np.stack(list(pan(image, frames, velocity, size)))
+def moving(frames, velocity, seed=0):
+    """A window that moves over a picture with the statistics of natural ones."""
+    picture = dead_leaves(WIDTH + 24, WIDTH + 24, seed)
+    clip = np.stack(list(pan(picture, frames, velocity, WIDTH)))
+    return clip[:, :HEIGHT]
 
 
 def restored(model, clip):
@@ -52,10 +57,10 @@ def texture(clip):
     return np.sqrt(np.mean(np.diff(clip, axis=2) ** 2))
 
 
-def drawing(height=64, width=96):
+def drawing():
     """Flat areas with black outlines, [H, W, 3]."""
-    y, x = np.ogrid[:height, :width]
-    image = np.full((height, width, 3), (0.9, 0.8, 0.3), "float32")
+    y, x = np.ogrid[:HEIGHT, :WIDTH]
+    image = np.full((HEIGHT, WIDTH, 3), (0.9, 0.8, 0.3), "float32")
     for row, column, radius, colour in (
         (20, 30, 16, (0.2, 0.6, 0.3)),
         (40, 60, 20, (0.8, 0.2, 0.2)),
@@ -67,9 +72,9 @@ def drawing(height=64, width=96):
     return image
 
 
-def screen(height=64, width=96):
+def screen():
     """Black text on white, as on a screen."""
-    image = Image.new("RGB", (width, height), "white")
+    image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     text = "\n".join(["stable video 27", "of any length", "0123456789 ABC"])
     ImageDraw.Draw(image).text((6, 6), text, fill=(20, 20, 20))
     return np.asarray(image, "float32") / 255
@@ -77,7 +82,7 @@ def screen(height=64, width=96):
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (1, 1, 1), (0.1, 0.4, 0.8)])
 def test_one_colour(model, colour):
-    clip = np.zeros((6, 40, 56, 3), "float32") + np.float32(colour)
+    clip = np.zeros((6, HEIGHT, WIDTH, 3), "float32") + np.float32(colour)
     found = restored(model, clip)
     assert colour_shift(found, clip) < HALF
     # Near the border, where convolutions see zeros, single pixels differ by more.
@@ -86,7 +91,7 @@ def test_one_colour(model, colour):
 
 
 def test_more_noise_than_in_training(model):
-    clean = moving(dead_leaves(96, 120), 8, (1.0, 0.5), 64)
+    clean = moving(8, (1.0, 0.5))
     given = noisy(clean, 80)
     found = restored(model, given)
     assert colour_shift(found, given) < HALF
@@ -104,7 +109,7 @@ def test_pictures_that_no_camera_took(model, picture, least):
 
 
 def test_smooth_already(model):
-    sharp = moving(dead_leaves(96, 120), 8, (1.0, 0.5), 64)
+    sharp = moving(8, (1.0, 0.5))
     clip = gaussian_filter(sharp, (0, 1.5, 1.5, 0))
     found = restored(model, clip)
     assert colour_shift(found, clip) < HALF
@@ -115,7 +120,7 @@ def test_smooth_already(model):
 @pytest.mark.parametrize("sigma", [0, 20])
 def test_cuts(model, sigma):
     scenes = [
-        moving(dead_leaves(96, 120, seed), 6, velocity, 64)
+        moving(6, velocity, seed)
         for seed, velocity in ((1, (0.0, 0.0)), (2, (1.0, 0.0)))
     ]
     clean = np.concatenate(scenes)

@@ -6,11 +6,12 @@ builders.builder("reds/blur", data_dir="datasets").as_dataset("reds4")
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 __all__ = ["build", "builder", "names"]
 
 
-def names():
+def names() -> dict[str, str]:
     """The datasets and what each is, in a line.
 
     Example:
@@ -25,10 +26,14 @@ def names():
     }
 
 
-def __getattr__(name):
-    # tensorflow_datasets is an extra, and takes its time.
-    if name in ("build", "builder"):
-        from stablevid_tf.data.builders import making
+if TYPE_CHECKING:
+    from stablevid_tf.data.builders.making import build, builder
+else:  # Not for type checkers: with it they accept any name of this module.
 
-        return getattr(making, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        # tensorflow_datasets is an extra, and takes its time.
+        if name in ("build", "builder"):
+            from stablevid_tf.data.builders import making
+
+            return getattr(making, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,10 +9,12 @@ from pathlib import Path
 from absl import logging
 
 from stablevid_tf.data.builders.every import BUILDERS
-from stablevid_tf.data.builders.sequence_builder import tfds
+from stablevid_tf.data.builders.sequence_builder import SequenceBuilder, tfds
 
 
-def builder(name, data_dir=None):
+def builder(
+    name: str, data_dir: str | os.PathLike[str] | None = None
+) -> SequenceBuilder:
     """The tfds builder of a dataset.
 
     Args:
@@ -33,7 +35,13 @@ def builder(name, data_dir=None):
     return made(data_dir=data_dir, config=config or None)
 
 
-def build(name, manual_dir, data_dir=None, partial=False, beam_options=None):
+def build(
+    name: str,
+    manual_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    partial: bool = False,
+    beam_options: list[str] | None = None,
+) -> SequenceBuilder:
     """Builds a dataset from what was downloaded by hand.
 
     The dataset appears whole or not at all; datasets that are there are not touched.

@@ -2,6 +2,7 @@ import itertools
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from stablevid_tf.data.builders.picture import picture
 
@@ -41,7 +42,9 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     partial = False
     _beam = False
 
-    def sequences(self, root, missing):
+    def sequences(
+        self, root: Path, missing: list[str]
+    ) -> dict[str, dict[str, dict[str, Any]]]:
         """What the set is made of.
 
         Args:
@@ -53,24 +56,26 @@ class SequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """
         raise NotImplementedError
 
-    def scale(self):
+    def scale(self) -> int:
         """How many times larger ``video`` is than ``input``."""
         return 1
 
-    def paired(self):
+    def paired(self) -> bool:
         """Whether there is an ``input``."""
         return False
 
-    def stamps(self, root):
+    def stamps(self, root: Path) -> list:
         """What tells that the files below ``root`` are others than they were."""
         return []
 
-    def as_dataset(self, split=None, **kwargs):
+    def as_dataset(self, split: Any = None, **kwargs: Any) -> Any:
         if isinstance(split, str):
             split = self.PARTS.get(split, split)
         return super().as_dataset(split, **kwargs)
 
-    def download_and_prepare(self, *, download_config=None, **kwargs):
+    def download_and_prepare(
+        self, *, download_config: Any = None, **kwargs: Any
+    ) -> None:
         asked = download_config and (
             download_config.beam_runner or download_config.beam_options
         )

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -5,7 +7,7 @@ from stablevid_tf.data.degradations.degradation import Degradation, check_clip
 from stablevid_tf.data.degradations.resample import shrink
 
 
-def bicubic_down(clip, scale=4):
+def bicubic_down(clip: np.ndarray, scale: int = 4) -> np.ndarray:
     """Smaller by a whole factor, as MATLAB's ``imresize(x, 1/s, "bicubic")``.
 
     The cubic kernel ``k`` of Keys (1981, a = -1/2), stretched against aliasing:
@@ -64,14 +66,16 @@ class BicubicDown(Degradation):
         ((5, 8, 12, 3), (5, 32, 48, 3))
     """
 
-    def __init__(self, scale=4, **kwargs):
+    def __init__(self, scale: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale = check_scale(scale)
 
-    def degrade(self, clip, random):
+    def degrade(
+        self, clip: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         return bicubic_down(clip, self.scale), clip
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"scale": self.scale}
 
 

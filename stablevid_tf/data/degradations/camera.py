@@ -1,9 +1,12 @@
+from typing import Any
+
 import keras
 import numpy as np
 from scipy import sparse
 
 from stablevid_tf.data.degradations.degradation import (
     Degradation,
+    Range,
     check_clip,
     check_range,
     draw,
@@ -49,24 +52,24 @@ _LEFT_OUT = {"resize": 1.0, "luma_blur": 0.0, "chroma_blur": 0.0, "sharpen": 0.0
 
 
 def camera(
-    clip,
-    random,
-    exposure=(0.04, 0.4),
-    photons=(1000, 4000),
-    read=(1, 4),
-    black=0.0625,
-    red_gain=(1.5, 2.4),
-    blue_gain=(1.4, 2.2),
-    demosaic=("bilinear", "malvar"),
-    resize=(1, 1.6),
-    luma_blur=(0.3, 0.7),
-    chroma_blur=(0.5, 2),
-    sharpen=(0.1, 0.5),
-    chance=0.5,
-    codec="h264",
-    crf=(16, 30),
-    preset=("ultrafast", "superfast", "veryfast", "fast"),
-):
+    clip: np.ndarray,
+    random: np.random.Generator,
+    exposure: Range = (0.04, 0.4),
+    photons: Range = (1000, 4000),
+    read: Range = (1, 4),
+    black: Range = 0.0625,
+    red_gain: Range = (1.5, 2.4),
+    blue_gain: Range = (1.4, 2.2),
+    demosaic: str | tuple[str, ...] = ("bilinear", "malvar"),
+    resize: Range = (1, 1.6),
+    luma_blur: Range = (0.3, 0.7),
+    chroma_blur: Range = (0.5, 2),
+    sharpen: Range = (0.1, 0.5),
+    chance: Range = 0.5,
+    codec: str | tuple[str | None, ...] | None = "h264",
+    crf: int | tuple[int, int] = (16, 30),
+    preset: str | tuple[str, ...] = ("ultrafast", "superfast", "veryfast", "fast"),
+) -> tuple[np.ndarray, np.ndarray]:
     """A clip as a camera and a codec would leave it, with noise and without.
 
     Linear light `l` of a clean sRGB value (IEC 61966-2-1) reaches the sensor as
@@ -206,24 +209,24 @@ class Camera(Degradation):
 
     def __init__(
         self,
-        exposure=(0.04, 0.4),
-        photons=(1000, 4000),
-        read=(1, 4),
-        black=0.0625,
-        red_gain=(1.5, 2.4),
-        blue_gain=(1.4, 2.2),
-        demosaic=("bilinear", "malvar"),
-        resize=(1, 1.6),
-        luma_blur=(0.3, 0.7),
-        chroma_blur=(0.5, 2),
-        sharpen=(0.1, 0.5),
-        chance=0.5,
-        codec="h264",
-        crf=(16, 30),
-        preset=("ultrafast", "superfast", "veryfast", "fast"),
-        seed=0,
-        **kwargs,
-    ):
+        exposure: Range = (0.04, 0.4),
+        photons: Range = (1000, 4000),
+        read: Range = (1, 4),
+        black: Range = 0.0625,
+        red_gain: Range = (1.5, 2.4),
+        blue_gain: Range = (1.4, 2.2),
+        demosaic: str | tuple[str, ...] = ("bilinear", "malvar"),
+        resize: Range = (1, 1.6),
+        luma_blur: Range = (0.3, 0.7),
+        chroma_blur: Range = (0.5, 2),
+        sharpen: Range = (0.1, 0.5),
+        chance: Range = 0.5,
+        codec: str | tuple[str | None, ...] | None = "h264",
+        crf: int | tuple[int, int] = (16, 30),
+        preset: str | tuple[str, ...] = ("ultrafast", "superfast", "veryfast", "fast"),
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed, **kwargs)
         settings = _checked(
             exposure=exposure,
@@ -246,11 +249,13 @@ class Camera(Degradation):
             setattr(self, name, value)
         self._names = tuple(settings)
 
-    def degrade(self, clip, random):
+    def degrade(
+        self, clip: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         settings = {name: getattr(self, name) for name in self._names}
         return camera(clip, random, **settings)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         settings = {name: list(getattr(self, name)) for name in self._names}
         return super().get_config() | settings
 

@@ -1,7 +1,11 @@
 import sys
+from typing import Any
 
 import keras
 import numpy as np
+
+# One value, or (low, high) to draw one for each clip.
+Range = float | tuple[float, float]
 
 # Noise of sigma 100/255 stays within.
 _LIMIT = 4.0
@@ -37,7 +41,7 @@ class Degradation(keras.layers.Layer):
     #: How many times larger the target is than the degraded frames.
     scale = 1
 
-    def __init__(self, seed=0, **kwargs):
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         kwargs.setdefault("trainable", False)
         super().__init__(**kwargs)
@@ -46,7 +50,9 @@ class Degradation(keras.layers.Layer):
         self.seed = seed
         self._calls = 0
 
-    def degrade(self, clip, random):
+    def degrade(
+        self, clip: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """``(degraded, target)`` of one clip.
 
         Args:
@@ -55,11 +61,11 @@ class Degradation(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def frames_needed(self, frames):
+    def frames_needed(self, frames: int) -> int:
         """Clean frames that make so many degraded ones."""
         return frames
 
-    def __call__(self, clips, number=None):
+    def __call__(self, clips: Any, number: Any = None) -> tuple[Any, Any]:
         if isinstance(clips, keras.KerasTensor):
             raise ValueError(
                 f"{self.name} works on clips, not inside a model: give it to "
@@ -70,7 +76,7 @@ class Degradation(keras.layers.Layer):
         number = self._count() if number is None else int(np.asarray(number))
         return self._run(np.asarray(clips), number)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"seed": self.seed}
 
     def _count(self):

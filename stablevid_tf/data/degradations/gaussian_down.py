@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -6,7 +8,9 @@ from stablevid_tf.data.degradations.degradation import Degradation, check_clip
 from stablevid_tf.data.degradations.resample import shrink
 
 
-def gaussian_down(clip, scale=4, sigma=1.5, centred=False):
+def gaussian_down(
+    clip: np.ndarray, scale: int = 4, sigma: float = 1.5, centred: bool = False
+) -> np.ndarray:
     """Blurred by a Gaussian, then every ``scale``-th pixel: ``y(i) = (g * x)(s i)``.
 
     Source: Mori and Ukita, "Time-series Initialization and Conditioning for
@@ -69,16 +73,24 @@ class GaussianDown(Degradation):
         ((5, 8, 12, 3), (5, 32, 48, 3))
     """
 
-    def __init__(self, scale=4, sigma=1.5, centred=False, **kwargs):
+    def __init__(
+        self,
+        scale: int = 4,
+        sigma: float = 1.5,
+        centred: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.scale = check_scale(scale)
         self.sigma = _check_sigma(sigma)
         self.centred = bool(centred)
 
-    def degrade(self, clip, random):
+    def degrade(
+        self, clip: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         return gaussian_down(clip, self.scale, self.sigma, self.centred), clip
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "scale": self.scale,
             "sigma": self.sigma,

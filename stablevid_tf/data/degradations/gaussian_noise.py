@@ -1,15 +1,23 @@
+from typing import Any
+
 import keras
 import numpy as np
 
 from stablevid_tf.data.degradations.degradation import (
     Degradation,
+    Range,
     check_clip,
     check_range,
     draw,
 )
 
 
-def gaussian_noise(clip, sigma, random, noise_map=False):
+def gaussian_noise(
+    clip: np.ndarray,
+    sigma: Range,
+    random: np.random.Generator,
+    noise_map: bool = False,
+) -> np.ndarray:
     """``y = x + n``, ``n`` Gaussian of deviation ``sigma / 255``; nothing is clipped.
 
     Args:
@@ -57,15 +65,23 @@ class GaussianNoise(Degradation):
         (2, 5, 16, 16, 3)
     """
 
-    def __init__(self, sigma=30.0, noise_map=False, seed=0, **kwargs):
+    def __init__(
+        self,
+        sigma: Range = 30.0,
+        noise_map: bool = False,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.sigma = check_range("sigma", sigma, 0, 255, "in units of 255")
         self.noise_map = bool(noise_map)
 
-    def degrade(self, clip, random):
+    def degrade(
+        self, clip: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         return gaussian_noise(clip, self.sigma, random, self.noise_map), clip
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "sigma": list(self.sigma),
             "noise_map": self.noise_map,

@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import av
 import keras
@@ -33,7 +34,7 @@ _ENCODERS = {
 }
 
 
-def h264(clip, crf=28, preset="medium"):
+def h264(clip: np.ndarray, crf: int = 28, preset: str = "medium") -> np.ndarray:
     """A clip compressed by H.264 (x264) and read again.
 
     8 bits, BT.601 in video range, 4:2:0 where both sides are even and 4:4:4 where not;
@@ -87,7 +88,13 @@ class H264(Degradation):
         (3, 32, 32, 3)
     """
 
-    def __init__(self, crf=28, preset="medium", seed=0, **kwargs):
+    def __init__(
+        self,
+        crf: int | tuple[int, int] = 28,
+        preset: str = "medium",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed, **kwargs)
         low, *middle, high = (crf, crf) if np.isscalar(crf) else crf
         if middle:
@@ -96,12 +103,14 @@ class H264(Degradation):
         self.crf = (low, high)
         self.preset = preset
 
-    def degrade(self, clip, random):
+    def degrade(
+        self, clip: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         low, high = self.crf
         crf = low if low == high else int(random.integers(low, high + 1))
         return h264(clip, crf, self.preset), clip
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"crf": list(self.crf), "preset": self.preset}
 
 

@@ -1,10 +1,14 @@
+from typing import Any
+
 import keras
 import numpy as np
 
 from stablevid_tf.data.degradations.degradation import Degradation, check_clip
 
 
-def motion_blur(clip, window=7, every=1, gamma=1.0):
+def motion_blur(
+    clip: np.ndarray, window: int = 7, every: int = 1, gamma: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """The mean of ``window`` sharp frames in a row, and the sharp one in its middle.
 
         y(t) = (mean_k x(every t + k)^gamma)^(1 / gamma),    k = 0 ... window - 1
@@ -72,20 +76,24 @@ class MotionBlur(Degradation):
         ((5, 8, 8, 3), (5, 8, 8, 3))
     """
 
-    def __init__(self, window=7, every=1, gamma=1.0, **kwargs):
+    def __init__(
+        self, window: int = 7, every: int = 1, gamma: float = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         _check(window, every, gamma)
         self.window = window
         self.every = every
         self.gamma = float(gamma)
 
-    def frames_needed(self, frames):
+    def frames_needed(self, frames: int) -> int:
         return self.every * (frames - 1) + self.window
 
-    def degrade(self, clip, random):
+    def degrade(
+        self, clip: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         return motion_blur(clip, self.window, self.every, self.gamma)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "window": self.window,
             "every": self.every,

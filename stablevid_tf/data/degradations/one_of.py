@@ -1,5 +1,9 @@
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from stablevid_tf.data.degradations.degradation import Degradation
 
@@ -30,7 +34,13 @@ class OneOf(Degradation):
         (3, 32, 32, 3)
     """
 
-    def __init__(self, degradations, weights=None, seed=0, **kwargs):
+    def __init__(
+        self,
+        degradations: Iterable[Degradation],
+        weights: ArrayLike | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.degradations = [
             keras.saving.deserialize_keras_object(one) if isinstance(one, dict) else one
@@ -56,14 +66,16 @@ class OneOf(Degradation):
         self.scale = scales.pop()
         self.share = weights / weights.sum()
 
-    def frames_needed(self, frames):
+    def frames_needed(self, frames: int) -> int:
         return self.degradations[0].frames_needed(frames)
 
-    def degrade(self, clip, random):
+    def degrade(
+        self, clip: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         chosen = random.choice(len(self.degradations), p=self.share)
         return self.degradations[chosen].degrade(clip, random)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return super().get_config() | {
             "degradations": [serialize(one) for one in self.degradations],

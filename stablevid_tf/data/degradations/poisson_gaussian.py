@@ -1,15 +1,20 @@
+from typing import Any
+
 import keras
 import numpy as np
 
 from stablevid_tf.data.degradations.degradation import (
     Degradation,
+    Range,
     check_clip,
     check_range,
     draw,
 )
 
 
-def poisson_gaussian(clip, photons, sigma, random):
+def poisson_gaussian(
+    clip: np.ndarray, photons: Range, sigma: Range, random: np.random.Generator
+) -> np.ndarray:
     """Shot noise and read noise: ``y = Poisson(N x) / N + n``.
 
     Its variance is ``x / N + (sigma / 255)^2``: the ``a x + b`` of Foi et al.,
@@ -60,15 +65,23 @@ class PoissonGaussian(Degradation):
         (5, 16, 16, 3)
     """
 
-    def __init__(self, photons=1000.0, sigma=5.0, seed=0, **kwargs):
+    def __init__(
+        self,
+        photons: Range = 1000.0,
+        sigma: Range = 5.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.photons = _photons(photons)
         self.sigma = check_range("sigma", sigma, 0, 255, "in units of 255")
 
-    def degrade(self, clip, random):
+    def degrade(
+        self, clip: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         return poisson_gaussian(clip, self.photons, self.sigma, random), clip
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "photons": list(self.photons),
             "sigma": list(self.sigma),
