@@ -76,7 +76,10 @@ def options():
         flag_values=values,
     )
     flags.DEFINE_bool(
-        "overwrite", False, "Replace results that are already there.", flag_values=values
+        "overwrite",
+        False,
+        "Replace results that are already there.",
+        flag_values=values,
     )
     return values
 

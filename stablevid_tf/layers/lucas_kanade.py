@@ -64,7 +64,7 @@ class LucasKanade(keras.layers.Layer):
     Example:
         >>> import numpy as np
         >>> from stablevid_tf.layers import LucasKanade
-        >>> frame = np.random.default_rng(0).random((1, 4, 6, 3)).repeat(8, 1).repeat(8, 2)
+        >>> frame = np.random.default_rng(0).random((1, 32, 48, 3))
         >>> flow = LucasKanade()(frame, np.roll(frame, 1, axis=2))
         >>> flow.shape
         TensorShape([1, 32, 48, 2])
