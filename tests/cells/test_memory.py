@@ -44,9 +44,9 @@ HELD = {
 
 
 @pytest.fixture(autouse=True)
-def two_levels(monkeypatch):
-    """Flow pyramids of two levels, not five, which take a second to trace."""
-    flow = functools.partial(LucasKanade, levels=2)
+def small_pyramid(monkeypatch):
+    """Flow pyramids of one halving, not five, which take a second to trace."""
+    flow = functools.partial(LucasKanade, levels=1)
     monkeypatch.setattr("stablevid_tf.cells.convex_memory.LucasKanade", flow)
 
 

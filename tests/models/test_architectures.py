@@ -6,6 +6,7 @@ under every name; what `build` refuses, and in which words; type hints.
 Not tested: what the models compute (tests/cells, test_restorers.py).
 """
 
+import functools
 import inspect
 import typing
 
@@ -13,6 +14,7 @@ import pytest
 
 from stablevid_tf import models, zoo
 from stablevid_tf.constraints import SRNC
+from stablevid_tf.layers import LucasKanade
 from stablevid_tf.models.architectures import _NETWORKS, _WRAPPED
 
 # 64 features, ten body convolutions, RGB; from the layer lists of the papers.
@@ -66,6 +68,13 @@ COUNTS |= {
     "gru_atb": COUNTS["gru"] + ATB[60],
     "lstm_rirn": COUNTS["lstm"] + IRM[20] + ATB[60],
 }
+
+
+@pytest.fixture(autouse=True)
+def small_pyramid(monkeypatch):
+    """Flow pyramids of one halving, not five, which take a second to trace."""
+    flow = functools.partial(LucasKanade, levels=1)
+    monkeypatch.setattr("stablevid_tf.cells.convex_memory.LucasKanade", flow)
 
 
 def conv(cin, cout):
