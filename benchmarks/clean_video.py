@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from common import psnr, write_csv
+from common import colour_shift, psnr, write_csv
 from denoise_psnr import frame_by_frame, mean, read
 
 from stablevid_tf import streaming
@@ -30,8 +30,7 @@ def changed(model, frames):
     found, shifts = [], []
     for frame, out in zip(frames, streaming.restore(model, frames), strict=True):
         found.append(psnr(out, frame))
-        shift = np.abs(out.mean((0, 1)) - frame.mean((0, 1))).max()
-        shifts.append(255 * float(shift))
+        shifts.append(colour_shift(out, frame))
     return float(np.mean(found)), max(shifts)
 
 

@@ -37,6 +37,11 @@ def psnr(restored, truth):
     return -10 * np.log10(np.mean(error**2, axis=(-3, -2, -1)))
 
 
+def colour_shift(restored, truth):
+    """How far the mean colour of an image [H, W, C] is off at most, in units of 255."""
+    return 255 * float(np.abs(restored.mean((0, 1)) - truth.mean((0, 1))).max())
+
+
 def interleave(functions, rounds, warm=1):
     """Seconds of each function, called once a round in an order drawn afresh.
 

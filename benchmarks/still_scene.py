@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from common import psnr, write_csv
+from common import colour_shift, psnr, write_csv
 from denoise_psnr import frame_by_frame, generator, read, told
 
 from stablevid_tf import streaming
@@ -45,7 +45,7 @@ def measure(model, scene, name, options):
     levels, shifts = [], []
     for out in streaming.restore(model, frames):
         levels.append(psnr(out, scene))
-        shifts.append(255 * float(np.abs(out.mean((0, 1)) - scene.mean((0, 1))).max()))
+        shifts.append(colour_shift(out, scene))
     return {
         t: (
             float(np.mean(levels[max(t + 1 - MEAN_OF, 0) : t + 1])),

@@ -25,7 +25,7 @@ class MemoryUNet(ConvexMemory, RecurrentVideoCell):
     s    = space_to_depth(x(t), 2)
     q(t) = relu(K_q * s)                                        what the gate looks at
     f(t) = LucasKanade(x(t-1), x(t));    W: warp by f(t)
-    r(t) = R sigmoid(gate([q(t), W q(t-1), |q(t) - W q(t-1)|])) of frames alone
+    r(t) = R sigmoid(gate([q(t), W q(t-1), |q(t) - W q(t-1)|]) + 2)
     m(t) = remember([s, K_1 * s], W m(t-1), r(t))               means of noisy frames
     z    = U-Net(K_a * [s, m, a, W q(t-1)])
     b    = sigmoid(K_mix * z - 2)                               one for each pixel

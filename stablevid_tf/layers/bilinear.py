@@ -14,8 +14,7 @@ def _enlarge_axis(x, scale, axis):
     if scale == 1:
         return x
     rows = ops.moveaxis(x, axis, 1)
-    before = ops.concatenate([rows[:, :1], rows[:, :-1]], axis=1)
-    after = ops.concatenate([rows[:, 1:], rows[:, -1:]], axis=1)
+    before, after = neighbours(rows)
     phases = []
     for phase in range(scale):
         away = (phase + 0.5) / scale - 0.5
@@ -24,6 +23,13 @@ def _enlarge_axis(x, scale, axis):
     batch, length, *rest = ops.shape(rows)
     rows = ops.reshape(ops.stack(phases, axis=2), (batch, length * scale, *rest))
     return ops.moveaxis(rows, 1, axis)
+
+
+def neighbours(x):
+    """`x(i - 1)` and `x(i + 1)` along the second axis, edges repeated."""
+    before = ops.concatenate([x[:, :1], x[:, :-1]], axis=1)
+    after = ops.concatenate([x[:, 1:], x[:, -1:]], axis=1)
+    return before, after
 
 
 def resize(x, height, width, corners=False):

@@ -6,12 +6,14 @@ from stablevid_tf.layers.flow_warp import FlowWarp
 from stablevid_tf.layers.reflect import reflect_to_multiple
 from stablevid_tf.numerics.geometry import check_size
 
-# Pixels of each level: what shares one motion, over what a flow is smoothed, and where
-# a correction must pay.
+# All constants: chosen by the errors that benchmarks/alignment.py measures.
+# Windows, in pixels of each level: over which motion is one, over which a flow is
+# smoothed, and over which the errors before and after a level are compared.
 _WINDOW, _SMOOTH, _TRIAL = 7, 7, 21
-# A correction that lowers the error by 15 % is taken in part, by 40 % wholly.
+# A correction that divides the squared error by less than the first is left out; by the
+# second or more, taken wholly; between them, in part.
 _NOTHING, _WHOLLY = 1.15, 1.4
-# How strongly the error, most of it noise, and a constant hold a correction back.
+# How strongly the squared error, most of it noise, and a constant hold it back.
 _DAMPING, _LEAST = 0.05, 1e-4
 
 
@@ -158,9 +160,7 @@ class LucasKanade(keras.layers.Layer):
 
 def _beside(x, axis):
     """`x(i - 1)` and `x(i + 1)`; beyond the edge the last pixel."""
-    x = ops.swapaxes(x, 1, axis)
-    before = ops.concatenate([x[:, :1], x[:, :-1]], axis=1)
-    after = ops.concatenate([x[:, 1:], x[:, -1:]], axis=1)
+    before, after = bilinear.neighbours(ops.swapaxes(x, 1, axis))
     return ops.swapaxes(before, 1, axis), ops.swapaxes(after, 1, axis)
 
 
